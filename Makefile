@@ -1,0 +1,38 @@
+# Two commands: `make search` runs the main job on the built-in digits, `make test` checks the project.
+# Each makes .venv first if it has to.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Without compiled bytecode every TensorFlow import takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: search test check format clean
+
+search: .venv/installed
+	$(BIN)/archsearch search search_spaces/digits.yaml --data digits --time 2m --out reports/digits
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archsearch needs Python 3.11 or later, found " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m compileall -q -j 0 .venv/lib || true
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info
