@@ -1,0 +1,294 @@
+"""From a space to a candidate: whoever chooses, chooses through a `Chooser`.
+
+`sample` draws in the order of the language, and only what matters: the fields of a copy that exists and of the option
+that was chosen. Fields of a stage are drawn once a copy; an expression is evaluated for every block.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import exp, isqrt, log, sqrt
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter
+
+from archsearch.errors import InputError, TrialError
+from archsearch.space.architecture import (
+    Architecture,
+    Augment,
+    Block,
+    BlockFields,
+    Candidate,
+    Head,
+    Optimizer,
+    Recipe,
+    Stage,
+    Task,
+)
+from archsearch.space.expression import ExpressionError, Number
+from archsearch.space.load import Space, resolve, varies
+from archsearch.space.schema import (
+    Choice,
+    FloatRange,
+    Formula,
+    IntRange,
+    Options,
+    Scalar,
+    SpaceFile,
+    StageEntry,
+    Value,
+)
+from archsearch.space.source import listed, shown
+
+__all__ = [
+    "Chooser",
+    "FixedChooser",
+    "RandomChooser",
+    "RecordingChooser",
+    "Scalar",
+    "baseline_point",
+    "sample",
+]
+
+_BLOCK = TypeAdapter[Block](Block)
+_OPTIMIZER = TypeAdapter[Optimizer](Optimizer)
+
+
+# Who chooses ----------------------------------------------------------------------------------------------------------
+
+
+class Chooser(Protocol):
+    """Gives one value for each name it is asked for."""
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        """One of `options`, of which there are two or more."""
+
+    def integer(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
+        """A whole number from `low` to `high`, both included, a multiple of `step` above `low`."""
+
+    def real(self, name: str, low: float, high: float, log: bool = False) -> float:
+        """A real number from `low` to `high`."""
+
+
+class RandomChooser:
+    """Draws evenly from a generator; by order of magnitude where `log` is true."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._generator = generator
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        """One of `options`."""
+        return self._generator.choice(options)
+
+    def integer(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
+        """A whole number from `low` to `high`, both included."""
+        if log:
+            return min(max(round(self._spread(low - 0.5, high + 0.5)), low), high)
+        return self._generator.randrange(low, high + 1, step)
+
+    def real(self, name: str, low: float, high: float, log: bool = False) -> float:
+        """A real number from `low` to `high`."""
+        drawn = self._spread(low, high) if log else self._generator.uniform(low, high)
+        return min(max(drawn, low), high)
+
+    def _spread(self, low: float, high: float) -> float:
+        return exp(self._generator.uniform(log(low), log(high)))
+
+
+class FixedChooser:
+    """Takes values from `point`; for a name that is not there the first option, or the middle of the range.
+
+    The middle of a log range is the geometric one; whole numbers are rounded down, onto the steps of their range.
+
+    Raises:
+        InputError: A value of `point` is not an option, or not in the range, that it is asked for.
+    """
+
+    def __init__(self, point: Mapping[str, Scalar]) -> None:
+        self._point = dict(point)
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        """The given option, or the first."""
+        found = self._point.get(name, options[0])
+        if found not in options:
+            raise InputError(f"{name}: found {shown(found)}, expected {listed([str(option) for option in options])}")
+        return found
+
+    def integer(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
+        """The given number, or the middle."""
+        found = self._point.get(name, isqrt(low * high) if log else low + (high - low) // 2 // step * step)
+        if not isinstance(found, int) or found not in range(low, high + 1, step):
+            raise InputError(f"{name}: found {shown(found)}, expected a whole number from {low} to {high} by {step}")
+        return found
+
+    def real(self, name: str, low: float, high: float, log: bool = False) -> float:
+        """The given number, or the middle."""
+        found = self._point.get(name, sqrt(low) * sqrt(high) if log else (low + high) / 2)
+        if isinstance(found, str) or not low <= found <= high:
+            raise InputError(f"{name}: found {shown(found)}, expected a number from {low} to {high}")
+        return float(found)
+
+
+class RecordingChooser:
+    """Asks `inner` once for each name, and keeps the answers of one candidate in `point`, in the order of asking."""
+
+    def __init__(self, inner: Chooser) -> None:
+        self._inner = inner
+        self.point: dict[str, Scalar] = {}
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        """The inner chooser's answer."""
+        if name not in self.point:
+            self.point[name] = self._inner.choice(name, options)
+        return self.point[name]
+
+    def integer(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
+        """The inner chooser's answer."""
+        if name not in self.point:
+            self.point[name] = self._inner.integer(name, low, high, step, log)
+        return int(self.point[name])
+
+    def real(self, name: str, low: float, high: float, log: bool = False) -> float:
+        """The inner chooser's answer."""
+        if name not in self.point:
+            self.point[name] = self._inner.real(name, low, high, log)
+        return float(self.point[name])
+
+
+# What is chosen -------------------------------------------------------------------------------------------------------
+
+
+def sample(space: Space, chooser: Chooser, task: Task) -> Candidate:
+    """One candidate of `space` for `task`.
+
+    The chooser is asked once for each name, whatever is fixed or follows from another value not at all.
+
+    Raises:
+        TrialError: An expression has no usable value; the message has the values it was evaluated for.
+    """
+    return _Sampling(space.schema, RecordingChooser(chooser), task).candidate()
+
+
+def baseline_point(space: Space, task: Task) -> dict[str, Scalar]:
+    """All parameters of the baseline and their values, in the order of drawing.
+
+    What the file's `baseline` leaves out is the first option, or the middle of its range, as `FixedChooser` has it.
+
+    Raises:
+        TrialError: As `sample`.
+    """
+    recording = RecordingChooser(FixedChooser(space.baseline))
+    sample(space, recording, task)
+    return recording.point
+
+
+Names = Mapping[str, Number]
+Field = Callable[[Names], Any]
+"""A field after drawing: its value, for what an expression may ask for at that place."""
+
+
+class _Sampling:
+    """One candidate in the making."""
+
+    def __init__(self, schema: SpaceFile, chooser: RecordingChooser, task: Task) -> None:
+        self._schema = schema
+        self._chooser = chooser  # answers alike when asked again for a name: this is what makes shared copies alike
+        self._task = task
+        self._names = self._let()
+
+    def candidate(self) -> Candidate:
+        augment = self._augment()
+        architecture = Architecture(task=self._task, stages=tuple(self._stages()), head=self._head())
+        return Candidate(architecture=architecture, recipe=self._recipe(augment))
+
+    def _let(self) -> Names:
+        let = self._schema.let
+        drawn = {name: self._draw(name, value)({}) for name, value in let.items() if not isinstance(value, Formula)}
+        try:
+            return resolve(let, drawn)
+        except ExpressionError as error:
+            raise TrialError(f"let: {error}") from error
+
+    def _augment(self) -> Augment:
+        if self._schema.augment is None:
+            return Augment()
+        largest = dict(self._schema.augment)
+        strength = self._decide("augment.strength", largest.pop("strength"))
+        if strength == 0:
+            return Augment()
+        return Augment(**{name: strength * self._decide(f"augment.{name}", value) for name, value in largest.items()})
+
+    def _stages(self) -> Iterator[Stage]:
+        count = 0  # of copies so far, empty ones included
+        for index, entry in enumerate(self._schema.stages):
+            for copy in range(self._decide(f"stages.{index}.repeat", entry.repeat)):
+                yield from self._copy(entry, entry.prefix(index, copy), count)
+                count += 1
+
+    def _copy(self, entry: StageEntry, prefix: str, stage: int) -> Iterator[Stage]:
+        """The stage, or nothing if it has no blocks."""
+        names = {**self._names, "stage": stage}
+        depth = self._decide(f"{prefix}.depth", entry.depth, names)
+        if depth == 0:
+            return
+        fields: dict[str, Field] = {}
+        for name, value in entry:
+            if name == "block":
+                fields |= self._kind(f"{prefix}.block", value)
+            elif name in BlockFields.model_fields or name == "downsample":
+                fields[name] = self._draw(f"{prefix}.{name}", value)
+        downsample = fields.pop("downsample")(names)
+        blocks = (_evaluate(fields, {**names, "block": block}) for block in range(depth))
+        yield Stage(blocks=tuple(map(_BLOCK.validate_python, blocks)), downsample=downsample)
+
+    def _head(self) -> Head:
+        head = self._schema.head
+        pool = self._decide("head.pool", head.pool)
+        hidden = self._decide("head.hidden", head.hidden)
+        activation = self._decide("head.activation", head.activation) if hidden else "relu"  # of nothing
+        dropout = self._decide("head.dropout", head.dropout)
+        return Head(pool=pool, hidden=hidden, activation=activation, dropout=dropout)
+
+    def _recipe(self, augment: Augment) -> Recipe:
+        fields = dict(self._schema.training)
+        optimizer = _evaluate(self._kind("training.optimizer", fields.pop("optimizer")), self._names)
+        rest = {name: self._decide(f"training.{name}", value) for name, value in fields.items()}
+        return Recipe(augment=augment, optimizer=_OPTIMIZER.validate_python(optimizer), **rest)
+
+    def _kind(self, name: str, value: Value) -> dict[str, Field]:
+        """The kind of a part, and the fields that exist only with it."""
+        kind = self._decide(name, value)
+        own = value.sections[kind] if isinstance(value, Options) else ()
+        return {
+            "kind": lambda _: kind,
+            **{field: self._draw(f"{name}.{kind}.{field}", inner) for field, inner in own},
+        }
+
+    def _decide(self, name: str, value: Value, names: Names | None = None) -> Any:
+        """Draws `value` and evaluates it at once."""
+        return self._draw(name, value)(self._names if names is None else names)
+
+    def _draw(self, name: str, value: Value) -> Field:
+        drawn: Scalar
+        match value:
+            case Formula():
+                return lambda names: _result(name, value, names)
+            case Choice(options=options) | Options(options=options):
+                drawn = self._chooser.choice(name, options) if varies(value) else options[0]
+            case IntRange(ends=(low, high), step=step, log=log):
+                drawn = self._chooser.integer(name, low, high, step, log)
+            case FloatRange(ends=(low, high), log=log):
+                drawn = self._chooser.real(name, low, high, log)
+            case fixed:
+                drawn = fixed
+        return lambda _: drawn
+
+
+def _evaluate(fields: Mapping[str, Field], names: Names) -> dict[str, Any]:
+    return {name: value(names) for name, value in fields.items()}
+
+
+def _result(name: str, formula: Formula, names: Names) -> Any:
+    try:
+        return formula.value(names)
+    except ExpressionError as error:
+        raise TrialError(f"{name}: {error}") from error
