@@ -1,0 +1,156 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from digit_files import Digits
+from PIL import Image
+
+from archsearch.data.arrays import CLASS_NAMES, array_contents
+from archsearch.data.sources import load_data
+from archsearch.errors import DataError
+
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x,
+        lambda x: x[..., None],
+        lambda x: x.astype(np.int64),
+        lambda x: x.astype(np.float32),
+        lambda x: x / 255,
+        lambda x: (x / 255).astype(np.float32),
+    ],
+)
+def test_all_number_types_and_scales_give_the_same_pixels(
+    change: Callable[[Any], Any], npz: Write, cache: Path, digits: Digits
+) -> None:
+    images = load_data(npz(x=change(digits.pixels), y=digits.labels), cache=cache).train.images
+    np.testing.assert_array_equal(images[..., 0], digits.pixels)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda y: y[:, None], lambda y: y.astype(float), lambda y: y.astype(np.uint8), lambda y: y.astype(">i2")]
+)
+def test_all_forms_of_labels_are_the_same(
+    change: Callable[[Any], Any], npz: Write, cache: Path, digits: Digits
+) -> None:
+    dataset = load_data(npz(x_train=digits.pixels, y_train=change(digits.labels)), cache=cache)
+    np.testing.assert_array_equal(dataset.train.labels, digits.labels)
+    assert dataset.classes == tuple("0123456789")
+
+
+def test_labels_are_numbered_in_order_and_keep_their_names(npz: Write, cache: Path, digits: Digits) -> None:
+    some = np.isin(digits.labels, (2, 5, 9))
+    values = digits.labels[some] * 10 - 50
+    dataset = load_data(npz(x=digits.pixels[some], y=values), cache=cache)
+    assert dataset.classes == ("-30", "0", "40")
+    np.testing.assert_array_equal(np.array([-30, 0, 40])[dataset.train.labels], values)
+
+
+def test_colour_and_a_test_set_are_kept(npz: Write, cache: Path, digits: Digits) -> None:
+    colour = np.stack([digits.pixels, 255 - digits.pixels, digits.pixels // 2], axis=-1)
+    path = npz(x_train=colour[:1500], y_train=digits.labels[:1500], x_test=colour[1500:], y_test=digits.labels[1500:])
+    dataset = load_data(path, cache=cache)
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.train.images, colour[:1500])
+    np.testing.assert_array_equal(dataset.test.images, colour[1500:])
+    np.testing.assert_array_equal(dataset.test.labels, digits.labels[1500:])
+    assert dataset.task.channels == 3
+
+
+def test_resizing_is_bilinear_and_square(npz: Write, cache: Path, digits: Digits) -> None:
+    wide = digits.pixels[:, :5]
+    dataset = load_data(npz(x=wide, y=digits.labels), 6, cache)
+    expected = Image.fromarray(wide[7]).resize((6, 6), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(dataset.train.images[7, :, :, 0], np.asarray(expected))
+
+
+def test_a_size_brings_train_and_test_together(npz: Write, cache: Path, digits: Digits) -> None:
+    path = npz(x_train=digits.pixels, y_train=digits.labels, x_test=digits.pixels[:, :6], y_test=digits.labels)
+    with pytest.raises(DataError, match=r"training images are \(8, 8, 1\) and test images \(6, 8, 1\).*give a size"):
+        load_data(path, cache=cache)
+    dataset = load_data(path, 8, cache)
+    assert dataset.test is not None
+    assert dataset.test.images.shape[1:] == dataset.train.images.shape[1:] == (8, 8, 1)
+
+
+def _with(array: Any, value: Any) -> Any:
+    changed = array.astype(np.result_type(array, np.min_scalar_type(value)))
+    changed[5, 3, 3] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: {"x": _with(x.astype(float), np.nan), "y": y}, "x_train: found NaN"),
+        (lambda x, y: {"x": _with(x.astype(float), np.inf), "y": y}, "found pixels from 0 to inf"),
+        (lambda x, y: {"x": _with(x.astype(int), 256), "y": y}, "found pixels from 0 to 256; expected 0..255"),
+        (lambda x, y: {"x": _with(x.astype(int), -1), "y": y}, "found pixels from -1 to 255"),
+        (lambda x, y: {"x": x.astype(complex), "y": y}, "found complex128 values"),
+        (lambda x, y: {"x": x.reshape(-1, 64), "y": y}, r"found shape \(1797, 64\)"),
+        (lambda x, y: {"x": np.stack([x] * 4, -1), "y": y}, r"found shape \(1797, 8, 8, 4\)"),
+        (lambda x, y: {"x": x[:0], "y": y[:0]}, r"found shape \(0, 8, 8\)"),
+        (lambda x, y: {"x": x, "y": y[1:]}, "x_train has 1797 images and .*y_train has 1796 labels"),
+        (lambda x, y: {"x": x, "y": y + 0.5}, "y_train: found 0.5; expected whole numbers"),
+        (lambda x, y: {"x": x, "y": np.where(y == 3, np.nan, y)}, "y_train: found nan"),
+        (lambda x, y: {"x": x, "y": y.astype(str)}, "found <U21 labels"),
+        (lambda x, y: {"x": x, "y": np.eye(10)[y]}, r"found shape \(1797, 10\).*argmax"),
+        (lambda x, y: {"x": x, "y": y * 0}, "found one class only, 0; expected at least 2"),
+        (lambda x, y: {"x": x[:11], "y": np.r_[y[:10] % 2, 7]}, "class '7' has 1 training image; expected at least 2"),
+        (lambda x, y: {"x": x, "y": y.astype(object)}, "found a pickled array"),
+        (lambda x, y: {"x": x}, "found arrays x; expected x_train and y_train"),
+        (lambda x, y: {}, "found arrays none"),
+        (lambda x, y: {"x_train": x, "y_train": y, "x_test": x}, "both x_test and y_test or neither"),
+        (
+            lambda x, y: {"x_train": x[y < 8], "y_train": y[y < 8], "x_test": x, "y_test": y},
+            "no training image has the test labels 8, 9; expected only 0, 1, 2, 3, 4, 5, 6, 7",
+        ),
+        (
+            lambda x, y: {"x_train": x, "y_train": y, "x_test": np.stack([x] * 3, -1), "y_test": y},
+            r"test images \(8, 8, 3\)",
+        ),
+        (
+            lambda x, y: {"x_train": x / 1.0, "y_train": y, "x_test": x / 255, "y_test": y},
+            "expected one scale for both",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(
+    change: Callable[[Any, Any], dict[str, Any]], message: str, npz: Write, cache: Path, digits: Digits
+) -> None:
+    path = npz(**change(digits.pixels, digits.labels))
+    with pytest.raises(DataError, match=message) as caught:
+        load_data(path, cache=cache)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, cache: Path, digits: Digits) -> None:
+    path = tmp_path / "data.npz"
+    np.save(tmp_path / "data.npy", digits.pixels)
+    (tmp_path / "data.npy").rename(path)
+    with pytest.raises(DataError, match=r"not a \.npz archive"):
+        load_data(path, cache=cache)
+
+
+def test_a_damaged_archive_is_refused(npz: Write, cache: Path, digits: Digits) -> None:
+    path = npz(x=digits.pixels, y=digits.labels)
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"the archive is damaged .*CRC"):
+        load_data(path, cache=cache)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"not a \.npz archive, or one cut short"):
+        load_data(path, cache=cache)
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_named_sets_have_a_name_for_each_of_ten_classes(name: str, digits: Digits) -> None:
+    contents = array_contents(name, digits.pixels, digits.labels, size=None, names=CLASS_NAMES[name])
+    assert contents.classes == CLASS_NAMES[name]
+    assert len(set(contents.classes)) == 10
