@@ -1,0 +1,1 @@
+"""One job: train a candidate, fold by fold."""
