@@ -1,0 +1,1 @@
+"""The search: the only code that writes to a study."""

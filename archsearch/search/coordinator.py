@@ -1,0 +1,291 @@
+"""The loop of a search: ask, sample, submit, report, prune, tell. The study's only writer."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from archsearch.errors import SearchError, TrialError
+from archsearch.search import pruning, record
+from archsearch.search.budget import REPORT_SECONDS, Budget, retraining_seconds, trained
+from archsearch.search.executors.base import Executor
+from archsearch.search.record import State, TrialRecord
+from archsearch.search.storage import OptunaChooser
+from archsearch.space.architecture import Candidate, Task
+from archsearch.space.cost import Cost, cost
+from archsearch.space.load import Space
+from archsearch.space.network import digest
+from archsearch.space.sample import sample
+from archsearch.training.job import Outcome, Report, TrialJob
+
+logger = logging.getLogger(__name__)
+
+MOST_DRAWS_IN_VAIN = 300
+"""So many infeasible or repeated draws on end, and there is nothing left to try."""
+MOST_FAILURES_ON_END = 5
+POLL_SECONDS = 0.25
+TRIED = ("running", "complete", "pruned")
+"""States of trials whose candidate need not be tried again."""
+SESSIONS = "sessions"
+"""Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a search stands, for whoever watches it.
+
+    Attributes:
+        seconds: Wall time spent on the study, earlier sessions included.
+        budget: What it may use.
+        records: All trials, by number.
+        leader: The best complete trial, or None.
+    """
+
+    seconds: float
+    budget: Budget
+    records: tuple[TrialRecord, ...]
+    leader: TrialRecord | None
+
+
+@dataclass
+class Coordinator:
+    """Runs trials of one study until its budget is spent.
+
+    Attributes:
+        study: The Optuna study; nobody else writes to it.
+        space: Where candidates come from.
+        task: Shape of the images and number of classes.
+        images: Folder of the training images.
+        folds: Validation indices of each fold.
+        baseline: Digest of the baseline, which is never pruned.
+        seed: Of every trial: candidates differ by what they are, not by their luck.
+        budget: When to end.
+        executor: Where jobs run.
+        watch: Called after every event and a few times a second.
+        interrupted: Asked between events; True ends the search cleanly.
+    """
+
+    study: optuna.Study
+    space: Space
+    task: Task
+    images: Path
+    folds: tuple[NDArray[np.int32], ...]
+    baseline: str
+    seed: int
+    budget: Budget
+    executor: Executor
+    watch: Callable[[Progress], None] = lambda progress: None
+    interrupted: Callable[[], bool] = lambda: False
+    _trials: dict[int, optuna.Trial] = field(default_factory=dict)
+    _records: dict[int, TrialRecord] = field(default_factory=dict)
+    _verdicts: dict[int, str] = field(default_factory=dict)
+    _started: float = field(default_factory=time.time)
+    _earlier: list[list[float]] = field(default_factory=list)
+    _draws_in_vain: int = 0
+    _failures_on_end: int = 0
+    _exhausted: bool = False
+
+    def run(self) -> str:
+        """Runs the search.
+
+        Returns:
+            Why it ended, as a few words: the trials or the time are spent, nothing new is left to try, or interrupted.
+
+        Raises:
+            SearchError: Trial after trial fails, or no draw keeps the limits. What is finished is kept.
+        """
+        self._earlier = self.study.user_attrs.get(SESSIONS, [])
+        self._records = {kept.number: kept for kept in record.read(self.study)}
+        try:
+            while not (ended := self._over()) or self._trials:
+                if ended:
+                    for number in self._trials:
+                        self.executor.stop(number)
+                elif len(self._trials) < self.executor.workers and self._may_start():
+                    self._start()
+                    self.watch(self._progress())
+                    continue
+                for event in self.executor.events(POLL_SECONDS):
+                    self._on_report(event) if isinstance(event, Report) else self._on_outcome(event)
+                self.watch(self._progress())
+            return ended
+        finally:
+            self.executor.close()
+            for number in list(self._trials):
+                self._interrupt(number)
+            self._sign_of_life()
+
+    def _over(self) -> str:
+        """Why the search must end now; empty while it goes on."""
+        if self.interrupted():
+            return "interrupted"
+        if self.budget.seconds is not None and self._seconds() >= self._search_seconds():
+            return "the time is spent"
+        if not self._trials and not self._may_start():
+            return "nothing new is left to try" if self._exhausted else "all trials are done"
+        return ""
+
+    def _may_start(self) -> bool:
+        spent = self.budget.trials is not None and trained(self._all()) >= self.budget.trials
+        return not (spent or self._exhausted)
+
+    def _search_seconds(self) -> float:
+        """The part of the time budget that is not kept aside for retraining the winner."""
+        assert self.budget.seconds is not None
+        aside = retraining_seconds(self._all(), self._leader(), len(self.folds)) + REPORT_SECONDS
+        return self.budget.seconds - min(aside, self.budget.seconds / 2)
+
+    def _start(self) -> None:
+        """Draws one candidate, and trains it if it is worth it."""
+        trial = self.study.ask()
+        try:
+            candidate = sample(self.space, OptunaChooser(trial), self.task)
+        except TrialError as error:
+            logger.warning("trial %d: %s", trial.number, error)
+            self.study.tell(trial, state=TrialState.FAIL)
+            self._count_in_vain()
+            return
+        size = cost(candidate.architecture)
+        name = digest(candidate)
+        begun = TrialRecord(
+            number=trial.number,
+            candidate=candidate,
+            digest=name,
+            baseline=name == self.baseline,
+            parameters=size.parameters,
+            flops=size.flops,
+            started=time.time(),
+        )
+        self._trials[trial.number] = trial
+        twin = next((r for r in self._all() if r.digest == name and r.state in TRIED), None)
+        self._records[trial.number] = begun
+        if excess := self._excess(trial, size):
+            self._tell(trial.number, "infeasible", excess, TrialState.PRUNED)
+            self._count_in_vain()
+        elif twin is not None:
+            self._tell(trial.number, "duplicate", f"the same as trial {twin.number}", TrialState.FAIL)
+            self._count_in_vain()
+        else:
+            self._draws_in_vain = 0
+            record.write(trial, begun)
+            self._submit(trial.number, candidate)
+
+    def _submit(self, number: int, candidate: Candidate) -> None:
+        self.executor.submit(
+            TrialJob(trial=number, candidate=candidate, images=self.images, folds=self.folds, seed=self.seed)
+        )
+
+    def _excess(self, trial: optuna.Trial, size: Cost) -> str:
+        """Tells the sampler how the limits are kept; says which one is not."""
+        excess = ""
+        for name, limit in self.space.limits.items():
+            found = getattr(size, name)
+            trial.set_constraint(name, found / limit - 1.0)
+            if found > limit:
+                excess = excess or f"{found:,} {name}, the limit is {limit:,}"
+        return excess
+
+    def _count_in_vain(self) -> None:
+        self._draws_in_vain += 1
+        if self._draws_in_vain < MOST_DRAWS_IN_VAIN:
+            return
+        self._exhausted = True
+        if not any(r.state in TRIED for r in self._all()):
+            last = self._all()[-1]
+            raise SearchError(
+                f"{self.space.file}: {MOST_DRAWS_IN_VAIN} candidates were drawn and none could be trained; "
+                f"the last one: {last.reason}. Raise the limits or make the space smaller."
+            )
+
+    def _on_report(self, report: Report) -> None:
+        number = report.trial
+        if number not in self._trials or number in self._verdicts:
+            return
+        trial = self._trials[number]
+        now = self._records[number]
+        now = now.model_copy(update={"reports": (*now.reports, report), "seconds": now.seconds + report.seconds})
+        self._records[number] = now
+        if point := pruning.optuna_point(report, now.fold_scores):
+            step, value = point
+            trial.report(value, step)
+        if verdict := self._verdict(trial, now, report):
+            self._verdicts[number] = verdict
+            self.executor.stop(number)
+        elif report.epoch == report.epochs:
+            record.write(trial, now)
+            self._sign_of_life()
+
+    def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> str:
+        """Why the trial should be pruned after `report`; empty if it should not."""
+        last = report.fold == len(self.folds) - 1 and report.epoch == report.epochs
+        if now.baseline or last:
+            return ""
+        if report.fold == 0 and trial.should_prune():
+            return (
+                f"{report.val_accuracy:.2%} after epoch {report.epoch} of {report.epochs} in fold 0: others did better"
+            )
+        leader = self._leader()
+        if report.epoch == report.epochs and leader is not None:
+            images = min(map(len, self.folds))
+            if pruning.hopeless(now.fold_scores, leader.fold_scores, images):
+                gap = pruning.behind(now.fold_scores, leader.fold_scores, images)
+                done = len(now.fold_scores)
+                return f"{gap:.1f} standard errors behind trial {leader.number} on {done} of {len(self.folds)} folds"
+        return ""
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        number = outcome.trial
+        self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
+        verdict = self._verdicts.pop(number, "")
+        finished = len(self._records[number].fold_scores) == len(self.folds)
+        if finished:
+            score = self._records[number].score
+            self._tell(number, "complete", "", TrialState.COMPLETE, score)
+            self._failures_on_end = 0
+        elif verdict:
+            self._tell(number, "pruned", verdict, TrialState.PRUNED)
+            self._failures_on_end = 0
+        elif outcome.state == "failed":
+            self._tell(number, "failed", outcome.error, TrialState.FAIL)
+            self._failures_on_end += 1
+            if self._failures_on_end >= MOST_FAILURES_ON_END:
+                raise SearchError(f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}")
+        else:
+            self._interrupt(number)
+
+    def _interrupt(self, number: int) -> None:
+        """Ends a trial that is through no fault of its own, and queues it for when the study goes on."""
+        self.study.enqueue_trial(self._trials[number].params, skip_if_exists=False)
+        self._tell(number, "interrupted", "the search ended before it did", TrialState.FAIL)
+
+    def _tell(
+        self, number: int, state: State, reason: str, optuna_state: TrialState, value: float | None = None
+    ) -> None:
+        trial = self._trials.pop(number)
+        self._records[number] = self._records[number].model_copy(
+            update={"state": state, "reason": reason, "ended": time.time()}
+        )
+        record.write(trial, self._records[number])
+        self.study.tell(trial, value, optuna_state)
+        self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        self.study.set_user_attr(SESSIONS, [*self._earlier, [self._started, time.time()]])
+
+    def _seconds(self) -> float:
+        return sum(end - start for start, end in self._earlier) + time.time() - self._started
+
+    def _all(self) -> Sequence[TrialRecord]:
+        return list(self._records.values())
+
+    def _leader(self) -> TrialRecord | None:
+        return next(iter(record.ranking(self._all())), None)
+
+    def _progress(self) -> Progress:
+        return Progress(self._seconds(), self.budget, tuple(self._all()), self._leader())

@@ -1,0 +1,205 @@
+"""A study's folder: which file lies where, and the plain JSON in it.
+
+reports/<study>/
+├── study.json       what the study is: `StudyInfo`
+├── space.yaml       the space as it was
+├── journal.log      the Optuna study
+├── report.html, report.json, leaderboard.csv
+├── best/            model.keras and model.json (`WinnerInfo`)
+└── exports/         what `archsearch export` wrote
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from archsearch.errors import StudyError
+from archsearch.space.architecture import Candidate, Task
+
+
+class _Info(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Info = TypeVar("Info", bound=_Info)
+
+
+class StudyInfo(_Info):
+    """What a study is; decided when it begins and never changed.
+
+    Attributes:
+        version: Of archsearch that began it.
+        space: Name of the space.
+        space_file: Path the space came from.
+        space_hash: Of the space's meaning; comments and layout do not count.
+        data: The data source as given, absolute if it is a path.
+        size: Side to which images were resized, in pixels; None if they were not.
+        fingerprint: Of all images and labels.
+        task: Shape of the images and number of classes.
+        classes: Name of each class, by label.
+        train_images: How many images are searched and cross-validated on.
+        test_images: How many are set aside.
+        test_origin: `given` by the source, or a `stratified` share of it.
+        folds: Number of folds.
+        folds_hash: Of which image is in which fold.
+        seed: Of the split, the sampler and the training.
+        sampler: Name of the Optuna sampler.
+        pruner: Name of the pruner.
+    """
+
+    version: str
+    space: str
+    space_file: str
+    space_hash: str
+    data: str
+    size: int | None
+    fingerprint: str
+    task: Task
+    classes: tuple[str, ...]
+    train_images: int
+    test_images: int
+    test_origin: str
+    folds: int
+    folds_hash: str
+    seed: int
+    sampler: str
+    pruner: str
+
+
+class TestScore(_Info):
+    """One opening of the test set.
+
+    Attributes:
+        opened: When, ISO 8601 with time zone.
+        trial: The trial whose candidate was retrained.
+        accuracy: Share of the test images it gets right.
+        loss: Mean cross-entropy on them, in nats.
+        images: How many there are.
+    """
+
+    opened: str
+    trial: int
+    accuracy: float
+    loss: float
+    images: int
+
+
+class WinnerInfo(_Info):
+    """The retrained model in best/model.keras, and how it was found.
+
+    Attributes:
+        study: Name of the study's folder.
+        trial: Number of the winning trial.
+        candidate: Its architecture and recipe.
+        classes: Name of each class, in the order of the model's outputs.
+        score: Mean cross-validated accuracy.
+        standard_error: Of the score; None for one fold.
+        parameters: As Keras counts them.
+        flops: For one image, forward; one multiply-add is 2.
+        trained_on: Number of images it was retrained on.
+        seed: Of the retraining.
+        seconds: Wall time of the retraining.
+        test: The test set's verdict on this very model.
+        tested_before: Earlier openings of the test set in this study, oldest first.
+        versions: Of Python and the libraries that trained it.
+    """
+
+    study: str
+    trial: int
+    candidate: Candidate
+    classes: tuple[str, ...]
+    score: float
+    standard_error: float | None
+    parameters: int
+    flops: int
+    trained_on: int
+    seed: int
+    seconds: float
+    test: TestScore
+    tested_before: tuple[TestScore, ...] = ()
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Paths of one study, none of which needs to exist yet."""
+
+    path: Path
+
+    @property
+    def info(self) -> Path:
+        return self.path / "study.json"
+
+    @property
+    def space(self) -> Path:
+        return self.path / "space.yaml"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def report_data(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def leaderboard(self) -> Path:
+        return self.path / "leaderboard.csv"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "best" / "model.keras"
+
+    @property
+    def winner(self) -> Path:
+        return self.path / "best" / "model.json"
+
+    @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
+    def read_info(self) -> StudyInfo:
+        """Raises StudyError if this is not a study's folder."""
+        if not self.info.is_file():
+            raise StudyError(
+                f"{self.path}: no study here (study.json is missing); expected a folder that "
+                "'archsearch search … --out FOLDER' made"
+            )
+        return _parse(StudyInfo, self.info)
+
+    def read_winner(self) -> WinnerInfo | None:
+        """The retrained winner, or None before `retrain`."""
+        return _parse(WinnerInfo, self.winner) if self.winner.is_file() else None
+
+
+def _parse(kind: type[Info], path: Path) -> Info:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise StudyError(
+            f"{path}: {field}: {first['msg']}; the file is damaged or from another version of archsearch"
+        ) from error
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file beside its place and renames it, so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

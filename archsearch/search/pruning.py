@@ -1,0 +1,55 @@
+"""When to give a trial up: pure functions on its scores.
+
+Fold 0 is watched epoch by epoch by an Optuna pruner. After each fold the scores are compared with the leader's on the
+same folds. A later fold's curve is never held against fold 0's: it would start again at the bottom.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean
+
+from archsearch.training.job import Report
+
+STANDARD_ERRORS = 2.0
+"""A trial is given up when it is behind the leader by more than this many standard errors."""
+
+
+def optuna_point(report: Report, fold_scores: Sequence[float]) -> tuple[int, float] | None:
+    """What of `report` goes into the Optuna trial, as (step, value).
+
+    Fold 0 gives its validation accuracy at step = epoch. A later fold gives, once it is done, the running mean of
+    `fold_scores` at step = epochs + fold. Anything else gives None.
+    """
+    if report.fold == 0:
+        return report.epoch, report.val_accuracy
+    if report.epoch == report.epochs:
+        return report.epochs + report.fold, fmean(fold_scores)
+    return None
+
+
+def behind(scores: Sequence[float], leader: Sequence[float], images: int) -> float:
+    """How far a trial is behind the leader on the folds both have done, in standard errors.
+
+    The error is the binomial one of two independent accuracies. It is larger than that of a paired difference on the
+    same images, which leaves room for the luck of one training run.
+
+    Args:
+        scores: The trial's accuracy on each fold it has finished, 0 to 1.
+        leader: The leader's, on at least as many folds.
+        images: Validation images in one fold.
+
+    Returns:
+        Positive when the leader is ahead; 0.0 when the trial has no score yet.
+    """
+    if not scores:
+        return 0.0
+    mine, theirs = fmean(scores), fmean(leader[: len(scores)])
+    count = images * len(scores)
+    # One image more on the wrong side keeps a perfect score from having no error at all.
+    variance = sum(max(p * (1 - p), 1 / count) / count for p in (mine, theirs))
+    return (theirs - mine) / sqrt(variance)
+
+
+def hopeless(scores: Sequence[float], leader: Sequence[float], images: int) -> bool:
+    """Whether a trial that has just finished a fold may stop: the leader is out of its reach."""
+    return behind(scores, leader, images) > STANDARD_ERRORS
