@@ -1,0 +1,149 @@
+"""ReportData → report.html, leaderboard.csv and report.json in the study's folder. The page needs no network."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from math import sqrt
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from archsearch.report import figures
+from archsearch.report.collect import ReportData
+from archsearch.report.diagram import architecture_svg, side_by_side_svg
+from archsearch.search.folder import StudyFolder, TestScore, write_whole
+
+SHOWN = 20
+"""Rows of the ranking that are seen at once; the rest unfold."""
+
+MINUS = "\N{MINUS SIGN}"
+
+FIGURES: Mapping[str, Callable[[ReportData], go.Figure]] = {
+    "curves": figures.learning_curves,
+    "size": figures.score_vs_size,
+    "progress": figures.best_so_far,
+}
+
+
+def write_report(folder: StudyFolder, data: ReportData) -> None:
+    """Writes report.html (one file, under 6 MB, works offline), leaderboard.csv and report.json, each in one go."""
+    write_whole(folder.report_data, data.model_dump_json(indent=2))
+    write_whole(folder.leaderboard, leaderboard(data).to_csv(index=False))
+    write_whole(folder.report, render(folder.path.resolve().name, data))
+
+
+def leaderboard(data: ReportData) -> pd.DataFrame:
+    """One row a complete trial, best first; scores are 0 to 1, `fold_0`, `fold_1`, … the scores of the folds."""
+    columns = ["rank", "trial", "score", "standard_error"]
+    folds = [f"fold_{fold}" for fold in range(data.info.folds)]
+    after = ["parameters", "flops", "seconds", "architecture", "optimizer", "batch_size", "epochs"]
+    rows = [
+        row.model_dump(exclude={"fold_scores", "candidate"})
+        | dict(zip(folds, row.fold_scores, strict=False))
+        | {"batch_size": row.candidate.recipe.batch_size, "epochs": row.candidate.recipe.epochs}
+        for row in data.ranking
+    ]
+    return pd.DataFrame(rows, columns=[*columns, *folds, *after])
+
+
+def render(study: str, data: ReportData) -> str:
+    """The page of the study called `study`, as one HTML document that loads nothing."""
+    drawn = {name: json.loads(draw(data).to_json()) for name, draw in FIGURES.items()} if data.ranking else {}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            study=study,
+            data=data,
+            info=data.info,
+            digits=digits(data.info.train_images),
+            test_digits=digits(data.info.test_images),
+            test=data.retrained.test if data.retrained else None,
+            diagram=_diagram(data),
+            figures=drawn,
+            plotly=Markup(get_plotlyjs()) if drawn else "",
+            shown=SHOWN,
+        )
+    )
+
+
+def digits(images: int) -> int:
+    """Decimals of a percentage that was counted over `images`: 1 up to a thousand images, then 2."""
+    return 1 if images <= 1000 else 2
+
+
+def percent(share: float, decimals: int) -> str:
+    """`0.9783` with 1 decimal as `97.8 %`, with a space that does not break."""
+    return f"{100 * share:.{decimals}f}\u00a0%"
+
+
+def points(share: float, decimals: int) -> str:
+    """A difference of shares in signed percentage points, without the unit: `0.012` with 1 decimal as `+1.2`."""
+    return f"{100 * share:+.{decimals}f}".replace("-", MINUS)
+
+
+def amount(number: float) -> str:
+    """A count to three digits: `950`, `29.4 k`, `2.1 M`."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g}\u00a0{unit}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """`8.4 s`, `12 min 5 s`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.3g}\u00a0s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours}\u00a0h {minutes_left}\u00a0min" if hours else f"{minutes}\u00a0min {rest}\u00a0s"
+
+
+def moment(iso: str) -> str:
+    """An ISO 8601 time as `2026-03-01 14:05 UTC`; what is not one stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M %Z}".strip()
+    except ValueError:
+        return iso
+
+
+def binomial_error(test: TestScore) -> float | None:
+    """Binomial standard error of a test score; None where it says nothing, at 0 and at 1."""
+    spread = test.accuracy * (1 - test.accuracy)
+    return sqrt(spread / test.images) if spread > 0 else None
+
+
+def _diagram(data: ReportData) -> Markup | None:
+    if data.winner is None:
+        return None
+    winner = data.winner.candidate.architecture
+    if data.baseline is None or data.baseline.trial == data.winner.trial:
+        return Markup(architecture_svg(winner))
+    titles = (f"Baseline, trial {data.baseline.trial}", f"Winner, trial {data.winner.trial}")
+    return Markup(side_by_side_svg(data.baseline.candidate.architecture, winner, titles))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("archsearch.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {
+        "percent": percent,
+        "points": points,
+        "amount": amount,
+        "duration": duration,
+        "moment": moment,
+        "binomial_error": binomial_error,
+    }
+    environment.filters.update(filters)
+    return environment

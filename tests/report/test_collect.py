@@ -1,0 +1,182 @@
+import random
+
+import pytest
+from report_studies import EPOCHS, baseline, drawn, info, new_folder, opening, search, store, trial, winner_of
+
+from archsearch.report.collect import active_seconds, architecture_line, collect, optimizer_line
+from archsearch.search import record as records
+from archsearch.search.record import TrialRecord, ranking
+from archsearch.space.architecture import SGD, Candidate
+
+
+def candidate(seed: int) -> Candidate:
+    return drawn(random.Random(seed))
+
+
+def close_race() -> list[TrialRecord]:
+    """Trial 2 leads with 0.97 ± 0.0058, trial 1 is level with it, trial 3 is not."""
+    return [
+        trial(0, baseline(), (0.90, 0.91, 0.92)),
+        trial(1, candidate(1), (0.966, 0.966, 0.966)),
+        trial(2, candidate(2), (0.96, 0.97, 0.98)),
+        trial(3, candidate(3), (0.96, 0.96, 0.96)),
+    ]
+
+
+def test_rows_are_ranked_and_say_who_is_level_with_the_best() -> None:
+    data = collect(info(), close_race(), None)
+    assert [(row.rank, row.trial, row.level) for row in data.ranking] == [
+        (1, 2, True),
+        (2, 1, True),
+        (3, 3, False),
+        (4, 0, False),
+    ]
+    assert data.ranking[0].score == pytest.approx(0.97)
+    assert data.ranking[0].standard_error == pytest.approx(0.01 / 3**0.5)
+    assert data.ranking[0].fold_scores == (0.96, 0.97, 0.98)
+
+
+def test_the_order_of_the_records_does_not_matter() -> None:
+    kept = search(12, 6)
+    assert collect(info(), kept[::-1], None) == collect(info(), kept, None)
+
+
+def test_a_study_read_back_from_its_journal_gives_the_same_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    kept = search(4, 6)
+    study = store(new_folder(tmp_path_factory.mktemp("reports") / "digits"), kept)
+    assert collect(info(), records.read(study), None) == collect(info(), kept, None)
+
+
+def test_the_gain_is_paired_by_fold() -> None:
+    data = collect(info(), close_race(), None)
+    assert data.gain is not None
+    assert data.gain.mean == pytest.approx(0.06)
+    # Both rise from fold to fold alike, so the difference is certain although each score is not.
+    assert data.gain.standard_error == pytest.approx(0.0, abs=1e-12)
+
+
+def test_there_is_no_gain_over_a_baseline_that_did_not_complete() -> None:
+    kept = [trial(0, baseline(), (0.9,), state="failed", reason="Out of memory."), *close_race()[1:]]
+    data = collect(info(), kept, None)
+    assert data.gain is None
+    assert data.baseline is not None
+    assert data.baseline.score is None
+    assert "The baseline did not complete (it is failed), so the winner's gain is unknown." in data.remarks
+
+
+def test_the_newest_try_of_the_baseline_counts() -> None:
+    interrupted = trial(0, baseline(), (0.5,), state="interrupted", epochs=1)
+    data = collect(info(), [interrupted, *close_race()[1:], trial(4, baseline(), (0.9, 0.9, 0.9))], None)
+    assert data.baseline is not None
+    assert data.baseline.trial == 4
+    assert data.baseline.score == pytest.approx(0.9)
+
+
+def test_others_keep_state_reason_and_how_far_they_came() -> None:
+    kept = search(2, 6)
+    data = collect(info(), kept, None)
+    assert [(row.trial, row.state, row.reason) for row in data.others] == [
+        (r.number, r.state, r.reason) for r in kept[2:]
+    ]
+    by_state = {row.state: row for row in data.others}
+    assert (by_state["pruned"].epochs, by_state["duplicate"].epochs) == (2, 0)
+    assert by_state["pruned"].accuracy == next(r for r in kept if r.state == "pruned").reports[-1].val_accuracy
+    assert by_state["infeasible"].accuracy is None
+    assert data.counts == {
+        "running": 1, "complete": 2, "pruned": 1, "infeasible": 1, "duplicate": 1, "interrupted": 1, "failed": 1
+    }  # fmt: skip
+
+
+def test_curves_are_of_the_best_ten_fold_by_fold() -> None:
+    kept = search(14)
+    data = collect(info(), kept, None)
+    assert [(c.rank, c.fold) for c in data.curves] == [(rank, fold) for rank in range(1, 11) for fold in range(3)]
+    first = data.curves[0]
+    assert first.epochs == tuple(range(1, EPOCHS + 1))
+    assert first.val_accuracy[-1] == ranking(kept)[0].fold_scores[0]
+
+
+def test_active_seconds_are_the_union_of_the_spans() -> None:
+    assert active_seconds([]) == 0.0
+    assert active_seconds([(10.0, 20.0), (0.0, 5.0), (12.0, 15.0), (18.0, 25.0)]) == 20.0
+
+
+def test_pauses_do_not_count_and_an_interrupted_trial_counts_what_it_trained() -> None:
+    early = trial(0, baseline(), (0.9, 0.9, 0.9), started=0.0)
+    cut = trial(1, candidate(1), (0.8,), state="interrupted", epochs=2, started=early.seconds)
+    cut = cut.model_copy(update={"ended": 90_000.0})
+    late = trial(2, candidate(2), (0.95, 0.95, 0.95), started=100_000.0)
+    data = collect(info(), [early, cut, late], None)
+    assert data.search_seconds == pytest.approx(early.seconds + cut.seconds + late.seconds)
+    assert [finish.trial for finish in data.progress] == [0, 2]
+    assert [finish.best for finish in data.progress] == pytest.approx([0.9, 0.95])
+    assert data.progress[-1].seconds == pytest.approx(data.search_seconds)
+
+
+def test_best_so_far_never_falls() -> None:
+    best = [finish.best for finish in collect(info(), search(30), None).progress]
+    assert best == sorted(best)
+    assert best[-1] == max(finish.score for finish in collect(info(), search(30), None).progress)
+
+
+def test_remarks_on_a_close_race() -> None:
+    kept = close_race()
+    sealed = collect(info(), kept, None).remarks
+    assert "Trial 1 is within one standard error of the best: the ranking among them is not established." in sealed
+    picked = "The winner was picked as the best of 4, so its cross-validated score is likely a little optimistic."
+    assert picked in sealed
+    opened = collect(info(), kept, winner_of(kept[2])).remarks
+    assert f"{picked} The test score is not." in opened
+
+
+def test_several_trials_may_be_level() -> None:
+    kept = [*close_race(), trial(7, candidate(7), (0.969, 0.969, 0.969))]
+    remarks = collect(info(), kept, None).remarks
+    assert (
+        "Trials 7 and 1 are within one standard error of the best: the ranking among them is not established."
+        in remarks
+    )
+
+
+def test_remarks_count_the_openings_of_the_test_set() -> None:
+    kept = close_race()
+    winner = winner_of(kept[2], tested_before=(opening(1, 0.95),))
+    data = collect(info(), kept, winner)
+    assert data.openings == (opening(1, 0.95), winner.test)
+    assert any(remark.startswith("The test set has been opened 2 times.") for remark in data.remarks)
+    assert not any("The test score is not." in remark for remark in data.remarks)
+
+
+def test_remark_when_another_trial_has_overtaken_the_retrained_one() -> None:
+    kept = close_race()
+    data = collect(info(), kept, winner_of(kept[1]))
+    assert data.winner is not None
+    assert data.winner.trial == 1
+    assert "The retrained model is trial 1; trial 2 now ranks first." in data.remarks
+
+
+def test_remark_when_the_gain_may_be_chance() -> None:
+    kept = [trial(0, baseline(), (0.96, 0.98, 0.94)), trial(1, candidate(1), (0.97, 0.96, 0.98))]
+    assert any("it may be chance" in remark for remark in collect(info(), kept, None).remarks)
+    assert not any("it may be chance" in remark for remark in collect(info(), close_race(), None).remarks)
+
+
+def test_remarks_on_nothing_and_on_one() -> None:
+    assert collect(info(), [], None).remarks == ("No trial has finished every fold, so nothing can be ranked.",)
+    assert collect(info(), close_race()[:1], None).remarks == (
+        "Only one trial has finished every fold: there is nothing to rank it against.",
+        "The winner is the baseline itself: the search found nothing better.",
+    )
+
+
+def test_lines() -> None:
+    assert architecture_line(baseline().architecture) == "conv3-8 ↓ → conv3-8 → flatten"
+    assert optimizer_line(SGD(learning_rate=0.123, momentum=0.9)) == "sgd, rate 0.12, momentum 0.9"
+
+
+def test_the_command_can_be_pasted_into_a_shell() -> None:
+    data = collect(info(data="/my data/cats", size=64), [], None)
+    assert data.command == (
+        "archsearch search search_spaces/digits.yaml --data '/my data/cats' --size 64 "
+        "--folds 3 --seed 7 --sampler tpe --pruner hyperband"
+    )

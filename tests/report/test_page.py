@@ -1,0 +1,220 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from plotly.offline import get_plotlyjs
+from report_studies import info, new_folder, opening, search, winner_of
+
+from archsearch.report import page
+from archsearch.report.collect import ReportData, collect
+from archsearch.search.record import ranking
+
+
+class Reader(HTMLParser):
+    """The page's tags with their attributes, and the text that a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.hidden = ""
+        self.seen: list[str] = []
+        self.css: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.hidden = tag if tag in {"script", "style"} else self.hidden
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden = "" if tag == self.hidden else self.hidden
+
+    def handle_data(self, data: str) -> None:
+        {"script": [], "style": self.css}.get(self.hidden, self.seen).append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.seen))
+
+
+def retrained(complete: int, others: int = 0) -> ReportData:
+    kept = search(complete, others)
+    return collect(info(), kept, winner_of(ranking(kept)[0]))
+
+
+def test_the_answer_comes_first_with_its_uncertainty() -> None:
+    kept = search(37, 14)
+    best = ranking(kept)[0]
+    text = Reader(page.render("digits", collect(info(), kept, winner_of(best)))).text
+    assert best.score is not None
+    assert best.standard_error is not None
+    assert f"Trial {best.number} wins." in text
+    assert f"{100 * best.score:.2f} % ± {100 * best.standard_error:.2f}" in text
+    assert "97.8 % ± 0.8" in text
+    assert "352 of 360 images; opened once, 2026-03-01 14:05 UTC" in text
+    assert f"{best.parameters:,} parameters" in text
+    assert "± is one standard error" in text
+
+
+def test_the_sections_stand_in_their_order() -> None:
+    headings = re.findall(r"<h2>(.*?)</h2>", page.render("digits", retrained(5, 5)))
+    assert headings == [
+        "Architecture",
+        "Ranking",
+        "Learning curves",
+        "Score against size",
+        "Best so far",
+        "Other trials",
+        "How it was judged, and how to do it again",
+    ]
+
+
+def test_every_trial_and_every_reason_is_on_the_page() -> None:
+    data = retrained(37, 14)
+    text = Reader(page.render("digits", data)).text
+    for row in data.ranking:
+        assert f"{100 * row.score:.2f} %" in text
+        assert f"{row.parameters:,}" in text
+        assert row.architecture in text
+        assert row.optimizer in text
+        assert all(f"{100 * fold:.2f}" in text for fold in row.fold_scores)
+    for other in data.others:
+        assert other.reason in text
+        assert other.state in text
+    for remark in data.remarks:
+        assert remark in text
+
+
+def test_how_to_reproduce_is_on_the_page() -> None:
+    data = retrained(3)
+    text = Reader(page.render("digits", data)).text
+    named = info()
+    for fact in (named.space_hash, named.fingerprint, named.folds_hash, named.sampler, named.pruner, data.command):
+        assert fact in text
+    assert "archsearch 0.1.0, python 3.11.9, tensorflow 2.21.0, keras 3.15.1" in text
+
+
+def test_a_test_set_opened_twice_is_said_to_be() -> None:
+    kept = search(5)
+    winner = winner_of(ranking(kept)[0], tested_before=(opening(1, 0.9),))
+    assert "opened 2 times, last 2026-03-01" in Reader(page.render("digits", collect(info(), kept, winner))).text
+
+
+def test_a_perfect_test_score_gets_no_error() -> None:
+    kept = search(5)
+    text = Reader(page.render("digits", collect(info(), kept, winner_of(ranking(kept)[0], accuracy=1.0)))).text
+    assert "100.0 % 360 of 360 images" in text
+
+
+def test_names_are_escaped() -> None:
+    hostile = "<script>alert(1)</script>"
+    kept = search(3, 6)
+    data = collect(info(classes=(hostile, "b"), data=hostile, space=hostile), kept, None)
+    html = page.render(hostile, data)
+    assert hostile not in html
+    assert Reader(html).text.count(hostile) >= 4
+    assert "Out of memory <killed by the kernel>" in Reader(html).text
+
+
+@pytest.mark.parametrize("complete", [0, 5])
+def test_the_page_loads_nothing(complete: int) -> None:
+    reader = Reader(page.render("digits", collect(info(), search(complete, 3), None)))
+    for tag, attributes in reader.tags:
+        assert tag not in {"link", "img", "iframe", "object", "embed", "base"}
+        assert not {"src", "href", "srcset", "data", "action"} & attributes.keys(), (tag, attributes)
+    css = "".join(reader.css)
+    assert "url(" not in css
+    assert "@import" not in css
+    policy = next(a["content"] for _, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+
+
+def test_plotly_is_inlined_once() -> None:
+    html = page.render("digits", retrained(12))
+    assert html.count(get_plotlyjs()) == 1
+
+
+def test_the_figures_are_in_the_page() -> None:
+    html = page.render("digits", retrained(12))
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    drawn = json.loads(found[1])
+    assert set(drawn) == {"curves", "size", "progress"}
+    places = {attributes.get("id") for tag, attributes in Reader(html).tags if tag == "div"}
+    assert set(drawn) <= places
+
+
+def test_a_study_without_a_complete_trial_says_so() -> None:
+    text = Reader(page.render("digits", collect(info(), search(0, 4), None))).text
+    assert "There is no winner yet." in text
+    assert "No trial has finished every fold, so nothing can be ranked." in text
+    assert "Fold 0 reached 61.2 % after 2 epochs" in text
+
+
+def test_one_complete_trial_is_the_baseline_and_the_test_set_stays_sealed() -> None:
+    text = Reader(page.render("digits", collect(info(), search(1), None))).text
+    assert "The test set is still sealed." in text
+    assert "360 images, never opened" in text
+    assert "the winner is the baseline" in text
+
+
+def test_files(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path / "digits")
+    data = retrained(500, 60)
+    page.write_report(folder, data)
+
+    assert folder.report.stat().st_size < 6_000_000
+    assert "<title>digits: search report</title>" in folder.report.read_text()
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    assert ReportData.model_validate(json.loads(folder.report_data.read_text(), parse_constant=refuse)) == data
+
+    table = pd.read_csv(folder.leaderboard)
+    assert list(table["trial"]) == [row.trial for row in data.ranking]
+    assert list(table["score"]) == pytest.approx([row.score for row in data.ranking])
+    assert list(table["fold_2"]) == pytest.approx([row.fold_scores[2] for row in data.ranking])
+    assert sorted(path.name for path in tmp_path.joinpath("digits").iterdir()) == [
+        "leaderboard.csv",
+        "report.html",
+        "report.json",
+    ]
+
+
+def test_diverged_losses_leave_valid_json(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path / "digits")
+    kept = search(3)
+    winner = winner_of(ranking(kept)[0])
+    lost = winner.model_copy(update={"test": winner.test.model_copy(update={"loss": float("nan")})})
+    page.write_report(folder, collect(info(), kept, lost))
+    assert json.loads(folder.report_data.read_text())["retrained"]["test"]["loss"] is None
+
+
+def test_an_empty_leaderboard_still_names_its_columns() -> None:
+    table = page.leaderboard(collect(info(), [], None))
+    assert list(table.columns)[:7] == ["rank", "trial", "score", "standard_error", "fold_0", "fold_1", "fold_2"]
+    assert table.empty
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.44, "8.44 s"), (59.9, "59.9 s"), (725.0, "12 min 5 s"), (12000.0, "3 h 20 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert page.duration(seconds).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(950, "950"), (29402, "29.4 k"), (999_900, "1 M"), (2_100_000, "2.1 M"), (4e9, "4 G")]
+)
+def test_amount(number: float, text: str) -> None:
+    assert page.amount(number).replace("\u00a0", " ") == text
+
+
+def test_points() -> None:
+    assert page.points(0.0123, 1) == "+1.2"
+    assert page.points(-0.0123, 2) == "\N{MINUS SIGN}1.23"
