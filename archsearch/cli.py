@@ -1,0 +1,241 @@
+"""The commands: parse, call one library function, print.
+
+Everything heavy is imported inside the command that needs it, so that `--help` is quick.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from archsearch.errors import ArchsearchError, InputError
+
+if TYPE_CHECKING:
+    from archsearch.study import Study
+    from archsearch.training.fit import Score
+
+app = typer.Typer(
+    help="Finds a neural network's architecture for your images and leaves you the winner ready to ship.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Look at a data set before searching on it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder, such as reports/digits.")]
+Data = Annotated[
+    str,
+    typer.Option(help="digits, mnist, fashion_mnist, cifar10, cifar100, a .npz or .csv file, or a folder of images."),
+]
+Size = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.", show_default="as they are")]
+
+
+@app.command()
+def search(
+    space: Annotated[Path, typer.Argument(help="A search space, such as search_spaces/digits.yaml.")],
+    data: Data = "digits",
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder.", show_default="reports/<name of the space file>")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Most trials that train.", show_default="no limit")] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Time for everything, retraining included: 90s, 10m, 1h30m.", show_default="10m, or none with --trials"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at once, one thread each.", show_default="the cores")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the splits, the sampler and the training.")] = 0,
+    size: Size = None,
+    sampler: Annotated[str, typer.Option(help="tpe, random or qmc.")] = "tpe",
+    pruner: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
+) -> None:
+    """Search for the best architecture; the same command continues a study that was stopped."""
+    from archsearch import display
+    from archsearch.search.config import SearchConfig, cores, parse_duration
+    from archsearch.study import search as run_search
+
+    config = SearchConfig(
+        space=space,
+        data=data,
+        out=out or Path("reports") / space.stem,
+        trials=trials,
+        seconds=parse_duration(time) if time else None,
+        workers=cores() if workers is None else workers,
+        folds=folds,
+        seed=seed,
+        size=size,
+        sampler=sampler,
+        pruner=pruner,
+    )
+    console = _console()
+    with _ctrl_c() as interrupted:
+        with display.follow(console) as watch:
+            study, ended = run_search(config, watch, interrupted)
+        console.print(f"search over: {ended}", highlight=False)
+        study.report()
+        if not interrupted():
+            _retrain(study, interrupted)
+        if interrupted():
+            console.print(f"report: {study.folder.report}\nThe same command goes on from here.", highlight=False)
+            raise typer.Exit(130)
+    console.print(display.ranking_table(study.report()))
+    _print_winner(study)
+
+
+@app.command()
+def status(study: StudyPath) -> None:
+    """Show how a study stands, also while it runs."""
+    from archsearch import display
+    from archsearch.report.collect import collect
+    from archsearch.study import Study
+
+    found = Study(study)
+    data = collect(found.info, found.trials(), found.winner())
+    console = _console()
+    console.print(display.study_lines(data), highlight=False)
+    if data.ranking:
+        console.print(display.ranking_table(data))
+
+
+@app.command()
+def report(study: StudyPath) -> None:
+    """Write report.html, leaderboard.csv and report.json anew."""
+    from archsearch.study import Study
+
+    found = Study(study)
+    found.report()
+    _console().print(f"report: {found.folder.report}", highlight=False)
+
+
+@app.command()
+def retrain(study: StudyPath) -> None:
+    """Train the best architecture on all but the test set, and score it there once."""
+    from archsearch.study import Study
+
+    found = Study(study)
+    with _ctrl_c() as interrupted:
+        _retrain(found, interrupted)
+        if interrupted():
+            raise typer.Exit(130)
+    found.report()
+    _print_winner(found)
+
+
+@app.command()
+def export(
+    study: StudyPath,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    format: Annotated[
+        list[str] | None, typer.Option(help="keras, saved_model; several may follow.", show_default="all")
+    ] = None,
+) -> None:
+    """Write the retrained winner in other formats, each compared with Keras's own answers."""
+    from archsearch.study import Study
+
+    # `--format a b`: what follows the first name arrives as further arguments.
+    for made in Study(study).export([*(format or []), *(more or [])]):
+        _console().print(
+            f"{made.format}: {made.path}, {made.bytes / 1e6:.2f} MB, "
+            f"differs by at most {made.largest_difference:.1e} on {made.images} images",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def dashboard(
+    study: StudyPath,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anyone who reaches it can change the study.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Open Optuna's dashboard on a study, also while it runs."""
+    from archsearch.dashboard import serve
+
+    _console().print(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)", highlight=False)
+    try:
+        serve(study, host, port)
+    except OSError as error:
+        raise InputError(
+            f"dashboard: cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        ) from error
+
+
+@data_app.command("check")
+def data_check(source: Annotated[str, typer.Argument(help="What --data takes.")], size: Size = None) -> None:
+    """Say what a data source holds: images, classes, balance, duplicates, unreadable files."""
+    from archsearch import display
+    from archsearch.data.check import check_data
+
+    check = check_data(source, size)
+    _console().print(display.data_view(check), highlight=False)
+
+
+def main() -> None:
+    """Runs the command line; errors become one message and an exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        app()
+    except InputError as error:
+        _fail(error, 2)
+    except ArchsearchError as error:
+        _fail(error, 1)
+
+
+def _fail(message: object, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:
+    console = _console()
+
+    def show(epoch: int, epochs: int, score: "Score") -> None:
+        console.print(
+            f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}", highlight=False
+        )
+
+    console.print("retraining the best architecture on everything but the test set", highlight=False)
+    study.retrain(show, interrupted)
+
+
+def _print_winner(study: "Study") -> None:
+    from archsearch import display
+
+    if winner := study.winner():
+        _console().print(display.winner_lines(winner, study.folder), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C (or SIGTERM) has come; the second one ends the program at once."""
+    came: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

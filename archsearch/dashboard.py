@@ -1,0 +1,25 @@
+"""Optuna's dashboard on a study, also while it runs."""
+
+from pathlib import Path
+
+from archsearch.search.folder import StudyFolder
+from archsearch.search.storage import open_storage
+
+
+def serve(study: Path, host: str, port: int) -> None:
+    """Serves the dashboard until interrupted. It has no password: whoever reaches it can delete the study.
+
+    Args:
+        study: A study's folder.
+        host: Address to listen on.
+        port: TCP port, 1 to 65535.
+
+    Raises:
+        StudyError: `study` holds no study.
+        OSError: The address cannot be listened on.
+    """
+    from optuna_dashboard import run_server
+
+    folder = StudyFolder(study)
+    folder.read_info()
+    run_server(open_storage(folder), host, port)

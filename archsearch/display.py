@@ -1,0 +1,213 @@
+"""What the terminal shows: plain data to Rich renderables, and the two ways to follow a search."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.data.check import DataCheck
+from archsearch.report.collect import ReportData, architecture_line
+from archsearch.search.coordinator import Progress
+from archsearch.search.folder import StudyFolder, WinnerInfo
+from archsearch.search.record import State, TrialRecord
+
+LINE_SECONDS = 10.0
+"""Without a terminal, a search that has nothing new to say says how it stands this often."""
+
+Watch = Callable[[Progress], None]
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30` or `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def percent(score: float | None, error: float | None = None) -> str:
+    """`98.31 ± 0.12 %`, or a dash for None."""
+    if score is None:
+        return "–"
+    return f"{score * 100:.2f}" + (f" ± {error * 100:.2f}" if error is not None else "") + " %"
+
+
+def progress_view(progress: Progress) -> RenderableType:
+    """A search under way: the budget, the best so far, the running trials, the counts."""
+    trained = sum(record.state in ("complete", "pruned", "failed") for record in progress.records)
+    share = progress.budget.share(trained, progress.seconds)
+    head = Table.grid(padding=(0, 1))
+    head.add_row(ProgressBar(100, share * 100, width=40), _budget_line(progress, trained))
+    return Group(head, Text(_best_line(progress)), _running(progress.records), Text(_counts_line(progress), "dim"))
+
+
+def _budget_line(progress: Progress, trained: int) -> str:
+    budget = progress.budget
+    spent = [f"{clock(progress.seconds)}" + (f" of {clock(budget.seconds)}" if budget.seconds else "")]
+    if budget.trials:
+        spent.append(f"{trained} of {budget.trials} trials")
+    return " · ".join(spent)
+
+
+def _best_line(progress: Progress) -> str:
+    best = progress.leader
+    if best is None:
+        return "best: no trial has run every fold yet"
+    score = percent(best.score, best.standard_error)
+    return f"best: {score}  trial {best.number}, {best.parameters:,} parameters"
+
+
+def _counts_line(progress: Progress) -> str:
+    counts = Counter(record.state for record in progress.records)
+    return "  ".join(f"{counts[state]} {state}" for state in STATE_COLOURS if counts[state])
+
+
+STATE_COLOURS: dict[State, str] = {
+    "running": "cyan",
+    "complete": "green",
+    "pruned": "yellow",
+    "infeasible": "dim",
+    "duplicate": "dim",
+    "interrupted": "dim",
+    "failed": "red",
+}
+
+
+def _running(records: Sequence[TrialRecord]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for record in records:
+        if record.state == "running":
+            last = record.reports[-1] if record.reports else None
+            table.add_row(
+                f"  trial {record.number}",
+                f"fold {last.fold + 1 if last else 1}",
+                f"epoch {last.epoch}/{last.epochs}" if last else "starting",
+                percent(last.val_accuracy) if last else "",
+                Text(architecture_line(record.candidate.architecture), "dim", no_wrap=True, overflow="ellipsis"),
+            )
+    return table
+
+
+class PlainLines:
+    """Follows a search in plain lines: one for each trial that ends, and a sign of life in between."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: set[int] = set()
+        self._last = time.monotonic()
+        self._first = True
+
+    def __call__(self, progress: Progress) -> None:
+        """Prints what is new in `progress`."""
+        ended = [r for r in progress.records if r.state != "running" and r.number not in self._told]
+        self._told.update(record.number for record in ended)
+        if self._first:
+            # What earlier sessions did has been told by them.
+            self._first, ended = False, []
+        for record in ended:
+            self._print(progress, ended_line(record))
+        if time.monotonic() - self._last > LINE_SECONDS:
+            self._print(progress, f"{_best_line(progress)}; {_counts_line(progress)}")
+
+    def _print(self, progress: Progress, line: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(f"{clock(progress.seconds)}  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def ended_line(record: TrialRecord) -> str:
+    """One line on a trial that has ended."""
+    score = f" {percent(record.score, record.standard_error)}" if record.state == "complete" else ""
+    name = "baseline" if record.baseline else architecture_line(record.candidate.architecture)
+    reason = f" ({record.reason})" if record.reason else ""
+    return f"trial {record.number} {record.state}{score}: {name}{reason}"
+
+
+@contextmanager
+def follow(console: Console) -> Iterator[Watch]:
+    """A function that shows each `Progress` it is given: live in a terminal, in plain lines elsewhere."""
+    if not console.is_terminal:
+        yield PlainLines(console)
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield lambda progress: live.update(progress_view(progress))
+
+
+def ranking_table(data: ReportData, rows: int = 5) -> Table:
+    """The best `rows` trials."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("rank", "trial", "accuracy", "parameters", "FLOPs", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold")
+    for row in data.ranking[:rows]:
+        table.add_row(
+            str(row.rank),
+            str(row.trial),
+            percent(row.score, row.standard_error),
+            f"{row.parameters:,}",
+            f"{row.flops:,}",
+            f"{row.seconds:.0f}",
+            row.architecture,
+        )
+    return table
+
+
+def study_lines(data: ReportData) -> str:
+    """What a study is and how it stands, in a few lines."""
+    info = data.info
+    counts = ", ".join(f"{data.counts[state]} {state}" for state in STATE_COLOURS if data.counts.get(state))
+    return "\n".join(
+        [
+            f"space   {info.space} ({info.space_file})",
+            f"data    {info.data}: {info.train_images:,} images to search on, {info.test_images:,} set aside",
+            f"trials  {counts or 'none yet'}",
+            f"time    {clock(data.search_seconds)}, {info.folds} folds",
+        ]
+    )
+
+
+def winner_lines(winner: WinnerInfo, folder: StudyFolder) -> str:
+    """The retrained winner, and where everything lies."""
+    test = winner.test
+    right = round(test.accuracy * test.images)
+    return "\n".join(
+        [
+            f"winner: trial {winner.trial}, {percent(winner.score, winner.standard_error)} cross-validated, "
+            f"{percent(test.accuracy)} on the test set ({right:,} of {test.images:,} images), "
+            f"{winner.parameters:,} parameters",
+            f"model:  {folder.model}",
+            f"report: {folder.report}",
+        ]
+    )
+
+
+def data_view(check: DataCheck) -> RenderableType:
+    """What a data source holds."""
+    height, width, channels = check.shape
+    test = f"{check.test_images:,} for testing" if check.test_images else "no test set (15 % will be set aside)"
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("class")
+    for name in ("training", "test") if check.test_images else ("training",):
+        table.add_column(name, justify="right")
+    for entry in check.classes:
+        test_count = (f"{entry.test:,}",) if check.test_images else ()
+        table.add_row(Text(entry.name), f"{entry.train:,}", *test_count)
+    lines: list[RenderableType] = [
+        Text(f"source      {check.source}"),
+        Text(f"images      {check.train_images:,} for training, {test}"),
+        Text(f"shape       {height} x {width}, {'grey' if channels == 1 else 'colour'}"),
+        Text(f"classes     {len(check.classes)}, the largest {check.imbalance:.1f} times the smallest"),
+        Text(
+            f"duplicates  {check.duplicates.count} within training, {check.leaks.count} of the test images in training"
+        ),
+        Text(f"unreadable  {len(check.unreadable)}"),
+        *(Text(f"  {bad.name}: {bad.reason}", "red") for bad in check.unreadable),
+        table,
+        *(Text(f"warning: {sentence}", "yellow") for sentence in check.warnings),
+        *(Text(f"problem: {sentence}", "red") for sentence in check.problems),
+    ]
+    return Group(*lines)

@@ -1,0 +1,108 @@
+"""The best candidate, trained on all but the test set; the test set is opened once, here."""
+
+import logging
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+
+import numpy as np
+
+from archsearch.data.dataset import ImageSet
+from archsearch.data.splits import Splits
+from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
+from archsearch.search.record import TrialRecord
+from archsearch.training.fit import Score, Trainer
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
+
+
+def retrain(
+    folder: StudyFolder,
+    info: StudyInfo,
+    trial: TrialRecord,
+    splits: Splits,
+    on_epoch: Callable[[int, int, Score], None] = lambda epoch, epochs, score: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> WinnerInfo | None:
+    """Trains `trial`'s candidate by its own recipe, scores it on the test set and saves it in `folder`'s best/.
+
+    Args:
+        folder: The study's folder.
+        info: What the study is.
+        trial: The winner.
+        splits: The study's data.
+        on_epoch: Called after each epoch with its number from 1, how many there are, and the training score.
+        interrupted: Asked between steps; True ends the training before anything is tested or saved.
+
+    Returns:
+        What was saved beside the model; None if interrupted.
+
+    Raises:
+        TrialError: The training broke down.
+    """
+
+    def check() -> None:
+        if interrupted():
+            raise _Interrupted
+
+    started = time.perf_counter()
+    trainer = Trainer(trial.candidate, len(splits.train.labels), info.seed)
+    epochs = trial.candidate.recipe.epochs
+    try:
+        for epoch in range(1, epochs + 1):
+            on_epoch(epoch, epochs, trainer.epoch(splits.train, _all(splits.train), check))
+    except _Interrupted:
+        return None
+    seconds = time.perf_counter() - started
+    opened = datetime.now().astimezone().isoformat(timespec="seconds")
+    verdict = trainer.evaluate(splits.test, _all(splits.test))
+    before = folder.read_winner()
+    winner = WinnerInfo(
+        study=folder.path.resolve().name,
+        trial=trial.number,
+        candidate=trial.candidate,
+        classes=info.classes,
+        score=trial.score or 0.0,
+        standard_error=trial.standard_error,
+        parameters=trial.parameters,
+        flops=trial.flops,
+        trained_on=len(splits.train.labels),
+        seed=info.seed,
+        seconds=seconds,
+        test=TestScore(
+            opened=opened,
+            trial=trial.number,
+            accuracy=verdict.accuracy,
+            loss=verdict.loss,
+            images=len(splits.test.labels),
+        ),
+        tested_before=(*before.tested_before, before.test) if before else (),
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    )
+    _save(folder, trainer, winner)
+    return winner
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _save(folder: StudyFolder, trainer: Trainer, winner: WinnerInfo) -> None:
+    """Puts the model and what is known of it in place together: never one without the other."""
+    best = folder.model.parent
+    beside = best.with_name(".best.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    trainer.model().save(beside / folder.model.name)
+    write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
+    shutil.rmtree(best, ignore_errors=True)
+    beside.rename(best)
+
+
+def _all(images: ImageSet) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+    return np.arange(len(images.labels), dtype=np.int32)

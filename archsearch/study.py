@@ -1,0 +1,284 @@
+"""A study from the outside: `search` begins or continues one, `Study` is what is there afterwards."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from filelock import FileLock, Timeout
+
+from archsearch.data.dataset import Dataset
+from archsearch.data.sources import load_data
+from archsearch.data.splits import Splits, make_splits
+from archsearch.errors import SearchError, StudyError
+from archsearch.report.collect import ReportData, collect
+from archsearch.report.page import write_report
+from archsearch.search import record
+from archsearch.search.config import SearchConfig
+from archsearch.search.coordinator import Coordinator, Progress
+from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
+from archsearch.search.record import TrialRecord
+from archsearch.search.recovery import recover
+from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
+from archsearch.space.cost import cost
+from archsearch.space.load import Space, check_task, load_space
+from archsearch.space.network import digest
+from archsearch.space.sample import FixedChooser, baseline_point, sample
+from archsearch.training.environment import TENSORFLOW, environment, stderr_to
+
+if TYPE_CHECKING:
+    from archsearch.export import Exported
+    from archsearch.training.fit import Score
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study on disk.
+
+    Attributes:
+        path: Its folder.
+    """
+
+    path: Path
+
+    @property
+    def folder(self) -> StudyFolder:
+        """Where each of its files lies."""
+        return StudyFolder(self.path)
+
+    @cached_property
+    def info(self) -> StudyInfo:
+        """What the study is. Raises StudyError if there is none."""
+        return self.folder.read_info()
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials, by number."""
+        return record.read(open_study(self.folder))
+
+    def winner(self) -> WinnerInfo | None:
+        """The retrained winner, or None before `retrain`."""
+        return self.folder.read_winner()
+
+    def report(self) -> ReportData:
+        """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
+        data = collect(self.info, self.trials(), self.winner())
+        write_report(self.folder, data)
+        return data
+
+    def splits(self) -> Splits:
+        """The study's data, split as it was when the study began.
+
+        Raises:
+            DataError: The source is not there any more.
+            StudyError: It holds other images or labels than it did.
+        """
+        data = load_data(self.info.data, self.info.size)
+        splits = make_splits(data, self.info.folds, self.info.seed)
+        if (data.fingerprint, splits.folds_hash) != (self.info.fingerprint, self.info.folds_hash):
+            raise StudyError(f"{self.info.data}: the data has changed since {self.path} began; put the old data back")
+        return splits
+
+    def retrain(
+        self,
+        on_epoch: "Callable[[int, int, Score], None]" = lambda epoch, epochs, score: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> WinnerInfo | None:
+        """Trains the best candidate on all but the test set, scores it once and saves it in best/.
+
+        What is already there is kept if it is the same trial's: the test set is not opened again.
+
+        Args:
+            on_epoch: Called after each epoch with its number from 1, how many there are, and the training score.
+            interrupted: Asked between steps; True ends the training and leaves everything as it was.
+
+        Returns:
+            What is known of the model in best/; None if interrupted.
+
+        Raises:
+            SearchError: No trial has run every fold.
+        """
+        best = next(iter(record.ranking(self.trials())), None)
+        if best is None:
+            raise SearchError(
+                f"{self.path}: no trial has run all {self.info.folds} folds, so there is no winner; continue the search"
+                " with more --time or more --trials"
+            )
+        before = self.winner()
+        if before is not None and before.trial == best.number and self.folder.model.is_file():
+            return before
+        with environment(TENSORFLOW), stderr_to(os.devnull):
+            from archsearch.retrain import retrain
+
+        with locked(self.folder):
+            return retrain(self.folder, self.info, best, self.splits(), on_epoch, interrupted)
+
+    def export(self, formats: Sequence[str]) -> "list[Exported]":
+        """Writes the retrained winner to exports/ in the named formats, each proven; see `archsearch.export.export`."""
+        with environment(TENSORFLOW), stderr_to(os.devnull):
+            from archsearch.export import export
+
+        images = self.splits().train.images[:COMPARED]
+        return export(self.folder.model, formats, images, self.folder.exports)
+
+
+COMPARED = 512
+"""Images an export is compared on: training images, since a comparison needs no labels and the test set stays shut."""
+
+
+def search(
+    config: SearchConfig,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> tuple[Study, str]:
+    """Begins the study that `config` describes, or continues it if its folder holds it already.
+
+    Trains nothing but candidates; `Study.report` and `Study.retrain` do the rest. Workers are processes that import the
+    main module: a script that calls this needs the usual `if __name__ == "__main__":`.
+
+    Args:
+        config: What to do.
+        watch: Called with the progress a few times a second.
+        interrupted: Asked a few times a second; True ends the search cleanly.
+
+    Returns:
+        The study, and why the search ended.
+
+    Raises:
+        InputError: The space, the data, an option or the folder cannot be used. Nothing was started or written.
+        SearchError: Trial after trial failed, or nothing could be drawn. What is finished is kept.
+    """
+    space = load_space(config.space)
+    data = load_data(config.data, config.size)
+    check_task(space, data.task)
+    baseline = _baseline_digest(space, data)
+    splits = make_splits(data, config.folds, config.seed)
+    info = _describe(config, space, data, splits)
+    folder = StudyFolder(config.out)
+    _check_folder(folder, info)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        study = _open_or_create(folder, info, space)
+        study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials))
+        study.pruner = PRUNERS[config.pruner](space.most_epochs)
+        ended = Coordinator(
+            study=study,
+            space=space,
+            task=data.task,
+            images=splits.train.path,
+            folds=splits.folds,
+            baseline=baseline,
+            seed=config.seed,
+            budget=config.budget,
+            executor=LocalExecutor(config.workers),
+            watch=watch,
+            interrupted=interrupted,
+        ).run()
+    return Study(config.out), ended
+
+
+@contextlib.contextmanager
+def locked(folder: StudyFolder) -> Iterator[None]:
+    """Holds a study for its only writer; the kernel lets go when that dies.
+
+    Raises:
+        StudyError: Another process is at work on it.
+    """
+    try:
+        with FileLock(folder.lock, timeout=0):
+            yield
+    except Timeout:
+        raise StudyError(
+            f"{folder.path}: another archsearch is at work on this study; wait for it, or choose another --out"
+        ) from None
+
+
+def _describe(config: SearchConfig, space: Space, data: Dataset, splits: Splits) -> StudyInfo:
+    return StudyInfo(
+        version=version("archsearch"),
+        space=space.name,
+        space_file=space.file,
+        space_hash=space.hash,
+        data=data.source,
+        size=config.size,
+        fingerprint=data.fingerprint,
+        task=data.task,
+        classes=data.classes,
+        train_images=len(splits.train.labels),
+        test_images=len(splits.test.labels),
+        test_origin=splits.test_origin,
+        folds=config.folds,
+        folds_hash=splits.folds_hash,
+        seed=config.seed,
+        sampler=config.sampler,
+        pruner=config.pruner,
+    )
+
+
+SAME = {
+    "space_hash": "the search space has changed",
+    "fingerprint": "the data has changed",
+    "size": "--size has changed",
+    "folds": "--folds has changed",
+    "seed": "--seed has changed",
+    "sampler": "--sampler has changed",
+    "pruner": "--pruner has changed",
+    "folds_hash": "the split into folds has changed",
+}
+"""What must be as it was when a study began for it to go on, and what to say when it is not."""
+
+
+BEGINNINGS = {".lock", "journal.log", "journal.log.lock", "space.yaml"}
+"""What a search that was killed while it made its folder can have left in it."""
+
+
+def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
+    if folder.info.is_file():
+        before = folder.read_info()
+        changed = [name for name in SAME if getattr(before, name) != getattr(info, name)]
+        if changed:
+            name = changed[0]
+            raise StudyError(
+                f"{folder.path}: holds a study of '{before.space}' on {before.data}, and {SAME[name]} since it began "
+                f"(found {getattr(info, name)}, expected {getattr(before, name)}); "
+                "choose another --out, or give what it began with"
+            )
+    elif folder.path.is_dir() and not BEGINNINGS.issuperset(file.name for file in folder.path.iterdir()):
+        raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
+    elif folder.path.exists() and not folder.path.is_dir():
+        raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
+
+
+def _open_or_create(folder: StudyFolder, info: StudyInfo, space: Space) -> optuna.Study:
+    if folder.info.is_file():
+        study = open_study(folder)
+        if lost := recover(study):
+            logger.warning("%s: %d trials were cut off when the search was killed; they start again", folder.path, lost)
+        return study
+    # study.json comes last: without it there is no study, and the next start begins afresh.
+    folder.journal.unlink(missing_ok=True)
+    study = create_study(folder)
+    study.enqueue_trial(baseline_point(space, info.task))
+    write_whole(folder.space, space.text)
+    write_whole(folder.info, info.model_dump_json(indent=2))
+    return study
+
+
+def _baseline_digest(space: Space, data: Dataset) -> str:
+    candidate = sample(space, FixedChooser(baseline_point(space, data.task)), data.task)
+    size = cost(candidate.architecture)
+    for name, limit in space.limits.items():
+        if (found := getattr(size, name)) > limit:
+            raise SearchError(
+                f"{space.file}: limits.{name}: the baseline has {found:,}, the limit is {limit:,}; "
+                "make the baseline smaller or raise the limit"
+            )
+    return digest(candidate)
