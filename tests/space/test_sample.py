@@ -4,8 +4,20 @@ from typing import Any
 
 import pytest
 
-from archsearch.errors import InputError, TrialError
-from archsearch.space.architecture import Adam, Augment, Candidate, DenseBlock, Inverted, Task
+from archsearch.errors import InputError, SpaceError, TrialError
+from archsearch.space.architecture import (
+    Adam,
+    Augment,
+    BlockFields,
+    Candidate,
+    DenseBlock,
+    Head,
+    Inverted,
+    Part,
+    Recipe,
+    Task,
+)
+from archsearch.space.cost import cost
 from archsearch.space.load import Space, parse_space
 from archsearch.space.sample import (
     Chooser,
@@ -13,9 +25,11 @@ from archsearch.space.sample import (
     RandomChooser,
     RecordingChooser,
     Scalar,
+    baseline_candidate,
     baseline_point,
     sample,
 )
+from archsearch.space.schema import AugmentSection, HeadSection, Section, StageEntry, TrainingSection
 
 TASK = Task(height=32, width=32, channels=3, classes=10)
 
@@ -68,6 +82,14 @@ def test_nothing_varies_nothing_is_asked() -> None:
     assert candidate.architecture.stages[0].blocks[0].kernel == 5
     assert candidate.recipe.augment == Augment()
     assert candidate.recipe.optimizer == Adam()
+
+
+@pytest.mark.parametrize(
+    ("section", "part"),
+    [(AugmentSection, Augment), (StageEntry, BlockFields), (HeadSection, Head), (TrainingSection, Recipe)],
+)
+def test_a_file_can_say_whatever_a_candidate_can_be(section: type[Section], part: type[Part]) -> None:
+    assert set(part.model_fields) - {"augment"} <= set(section.model_fields)
 
 
 def test_equal_generators_draw_equal_candidates() -> None:
@@ -297,3 +319,42 @@ def test_the_baseline_is_filled_in() -> None:
     assert (point["stages.1.0.kernel"], point["stages.1.1.kernel"]) == (3, 5)
     assert point["augment.strength"] == 0.5
     assert drawn(space, FixedChooser(point))[0] == point
+
+
+def test_the_baseline_candidate_is_the_one_at_its_point() -> None:
+    space = parse_space(RICH + "baseline: {stages.1.repeat: 2, stages.1.depth: 1, width: 16}")
+    candidate = baseline_candidate(space, TASK)
+    assert candidate == sample(space, FixedChooser(baseline_point(space, TASK)), TASK)
+    assert [len(stage.blocks) for stage in candidate.architecture.stages] == [1, 1, 1]
+
+
+LIMITED = "name: a\nstages: [{{filters: {{choice: [4, 8]}}}}]\nlimits: {{flops: {}, parameters: {}}}"
+
+
+def test_a_baseline_breaks_a_limit_above_it() -> None:
+    found = cost(baseline_candidate(parse_space(LIMITED.format("1G", "1G")), TASK).architecture)
+    baseline_candidate(parse_space(LIMITED.format(found.flops, found.parameters)), TASK)
+    with pytest.raises(SpaceError) as caught:
+        baseline_candidate(parse_space(LIMITED.format(found.flops - 1, found.parameters), "f"), TASK)
+    assert [problem.path for problem in caught.value.problems] == ["limits.flops"]
+
+
+def test_all_limits_that_a_baseline_breaks_at_once() -> None:
+    found = cost(baseline_candidate(parse_space(LIMITED.format("1G", "1G")), TASK).architecture)
+    with pytest.raises(SpaceError) as caught:
+        baseline_candidate(parse_space(LIMITED.format("1k", 100), "f"), TASK)
+    todo = "make the baseline smaller or raise the limit"
+    assert str(caught.value).splitlines() == [
+        f"f:3:10: limits.flops: found {found.flops:,} in the baseline, the limit is 1,000; {todo}",
+        f"f:3:21: limits.parameters: found {found.parameters:,} in the baseline, the limit is 100; {todo}",
+    ]
+
+
+def test_a_baseline_without_a_value_is_the_files_fault() -> None:
+    text = "let: {n: {int: [1, 10]}}\nname: a\nstages: [{filters: = 60 / n}]\nbaseline: {n: 7}"
+    with pytest.raises(SpaceError) as caught:
+        baseline_candidate(parse_space(text, "f"), TASK)
+    assert str(caught.value) == (
+        "f:4:1: baseline: stages.0.filters: '= 60 / n' gives 8.571428571428571 for n=7, "
+        "expected a whole number (round(…) makes one)"
+    )

@@ -1,0 +1,59 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import InputError
+from archsearch.search.config import SearchConfig, parse_duration
+
+
+def config(**changes: Any) -> SearchConfig:
+    return SearchConfig(space=Path("space.yaml"), data="digits", out=Path("out"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("10m", 600),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("1h2m3s", 3723),
+        (" 2M ", 120),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "ten", "-5m", "5x", "1m1h", "1..5h", "nan", "1e3"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(InputError, match=f"time: found '{text}', expected a length of time such as 90s, 10m or 1h30m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": 0}, "trials: found 0, expected at least 1"),
+        ({"seconds": 0.5}, "time: found 0.5, expected at least 1"),
+        ({"workers": 0}, "workers: found 0, expected at least 1"),
+        ({"folds": 1}, "folds: found 1, expected at least 2"),
+        ({"seed": -1}, "seed: found -1, expected at least 0"),
+        ({"size": 0}, "size: found 0, expected at least 1"),
+        ({"sampler": "tpee"}, "sampler: found 'tpee', expected one of tpe, random, qmc; did you mean 'tpe'?"),
+        ({"pruner": "asha"}, "pruner: found 'asha', expected one of halving, hyperband, median, none"),
+    ],
+)
+def test_what_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        config(**changes)
+    assert str(caught.value) == message
+
+
+def test_without_a_limit_ten_minutes_are_one() -> None:
+    assert (config().budget.trials, config().budget.seconds) == (None, 600)
+    assert (config(trials=5).budget.trials, config(trials=5).budget.seconds) == (5, None)
+    assert (config(trials=5, seconds=60).budget.trials, config(trials=5, seconds=60).budget.seconds) == (5, 60)

@@ -1,0 +1,192 @@
+"""What every executor promises, and what the local one does when its processes die."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from candidates import architecture, block, candidate
+
+from archsearch.data.sources import load_data
+from archsearch.data.splits import Splits, make_splits
+from archsearch.search.executors.base import Executor
+from archsearch.search.executors.local import LocalExecutor
+from archsearch.space.architecture import SGD, Stage
+from archsearch.training.job import Outcome, Report, TrialJob
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("executors")]
+
+EXECUTORS = {"local": lambda: LocalExecutor(2)}
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    made = EXECUTORS[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return make_splits(load_data("digits"), folds=3, seed=0)
+
+
+def job(splits: Splits, trial: int, epochs: int = 1, **recipe: Any) -> TrialJob:
+    return TrialJob(trial, candidate(epochs=epochs, **recipe), splits.train.path, splits.folds, seed=0)
+
+
+def until_over(executor: Executor, count: int, seconds: float = 90) -> list[Report | Outcome]:
+    """Events until `count` jobs are over."""
+    found: list[Report | Outcome] = []
+    deadline = time.monotonic() + seconds
+    while sum(isinstance(event, Outcome) for event in found) < count:
+        assert time.monotonic() < deadline, f"still waiting, with {found}"
+        found += executor.events(0.5)
+    return found
+
+
+def test_reports_come_in_order_and_one_outcome_ends_a_job(executor: Executor, splits: Splits) -> None:
+    executor.submit(job(splits, 4, epochs=2))
+    executor.submit(job(splits, 7, epochs=1))
+    events = until_over(executor, 2)
+    for trial, epochs in ((4, 2), (7, 1)):
+        mine = [event for event in events if event.trial == trial]
+        steps = [(event.fold, event.epoch) for event in mine if isinstance(event, Report)]
+        assert steps == [(fold, epoch) for fold in range(3) for epoch in range(1, epochs + 1)]
+        ended = mine[-1]
+        assert isinstance(ended, Outcome)
+        assert (ended.state, ended.error) == ("finished", "")
+        assert ended.peak_memory > 50e6
+    assert executor.events(0) == []
+
+
+def test_a_stopped_job_ends_soon(executor: Executor, splits: Splits) -> None:
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    executor.stop(1)
+    executor.stop(1)
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "stopped"
+    executor.stop(1)
+    assert executor.events(0) == []
+
+
+def test_a_candidate_that_cannot_be_trained_says_why(executor: Executor, splits: Splits) -> None:
+    linear = block(norm="none", activation="elu")
+    stage = Stage(blocks=(linear, linear), downsample="average")
+    made = candidate(architecture(stage), optimizer=SGD(learning_rate=100.0))
+    executor.submit(TrialJob(3, made, splits.train.path, splits.folds, seed=0))
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "failed"
+    assert "training loss became" in last.error
+
+
+def test_an_exception_in_a_worker_is_its_error(executor: Executor, splits: Splits, tmp_path: Path) -> None:
+    executor.submit(TrialJob(3, candidate(), tmp_path / "gone", splits.folds, seed=0))
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "failed"
+    assert "gone" in last.error
+
+
+def test_the_same_job_gives_the_same_reports(executor: Executor, splits: Splits) -> None:
+    executor.submit(job(splits, 1))
+    executor.submit(job(splits, 2))
+    events = [event for event in until_over(executor, 2) if isinstance(event, Report)]
+    one, two = ([(e.fold, e.loss, e.val_accuracy) for e in events if e.trial == trial] for trial in (1, 2))
+    assert one == two
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes of the forkserver behind `pid` that train."""
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    table = [line.split(None, 2) for line in listing.splitlines()]
+    servers = {int(row[0]) for row in table if int(row[1]) == pid and "forkserver" in row[2]}
+    return [int(row[0]) for row in table if int(row[1]) in servers]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_worker_is_one_failed_job(splits: Splits, number: signal.Signals) -> None:
+    executor = LocalExecutor(2)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, number)
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "failed"
+    assert number.name in last.error
+    executor.submit(job(splits, 2))
+    assert isinstance(until_over(executor, 1)[-1], Outcome)
+    executor.close()
+
+
+def test_a_worker_that_does_not_listen_is_killed(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archsearch.search.executors.local.GRACE_SECONDS", 0.5)
+    executor = LocalExecutor(1)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, signal.SIGSTOP)
+    executor.stop(1)
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "stopped"
+    executor.close()
+
+
+def test_closing_leaves_no_process(splits: Splits) -> None:
+    executor = LocalExecutor(2)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    assert workers_of(os.getpid())
+    executor.close()
+    assert not workers_of(os.getpid())
+
+
+def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path) -> None:
+    np.savez(tmp_path / "folds.npz", *splits.folds)
+    script = tmp_path / "coordinator.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys, time
+        from pathlib import Path
+from typing import Any
+        import numpy as np
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from candidates import candidate
+        from archsearch.search.executors.local import LocalExecutor
+        from archsearch.training.job import TrialJob
+
+        if __name__ == "__main__":
+            folds = tuple(np.load({str(tmp_path / "folds.npz")!r}).values())
+            executor = LocalExecutor(1)
+            executor.submit(TrialJob(0, candidate(epochs=10_000), Path({str(splits.train.path)!r}), folds, 0))
+            while not executor.events(1.0):
+                pass
+            print("training", flush=True)
+            time.sleep(600)
+        """)
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as coordinator:
+        assert coordinator.stdout is not None
+        assert coordinator.stdout.readline() == "training\n"
+        (worker,) = workers_of(coordinator.pid)
+        coordinator.kill()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text():
+        assert time.monotonic() < deadline, "the worker goes on without its coordinator"
+        time.sleep(0.2)
