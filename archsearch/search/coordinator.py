@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOST_DRAWS_IN_VAIN = 300
 """So many infeasible or repeated draws on end, and there is nothing left to try."""
-MOST_FAILURES_ON_END = 5
+MOST_FAILURES_ON_END = 10
 POLL_SECONDS = 0.25
 TRIED = ("running", "complete", "pruned")
 """States of trials whose candidate need not be tried again."""
@@ -82,14 +82,14 @@ class Coordinator:
     executor: Executor
     watch: Callable[[Progress], None] = lambda progress: None
     interrupted: Callable[[], bool] = lambda: False
-    _trials: dict[int, optuna.Trial] = field(default_factory=dict)
-    _records: dict[int, TrialRecord] = field(default_factory=dict)
-    _verdicts: dict[int, str] = field(default_factory=dict)
-    _started: float = field(default_factory=time.time)
-    _earlier: list[list[float]] = field(default_factory=list)
-    _draws_in_vain: int = 0
-    _failures_on_end: int = 0
-    _exhausted: bool = False
+    _trials: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
+    _records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
+    _verdicts: dict[int, str] = field(default_factory=dict, init=False)
+    _started: float = field(default_factory=time.time, init=False)
+    _earlier: list[list[float]] = field(default_factory=list, init=False)
+    _draws_in_vain: int = field(default=0, init=False)
+    _failures_on_end: int = field(default=0, init=False)
+    _exhausted: bool = field(default=False, init=False)
 
     def run(self) -> str:
         """Runs the search.
@@ -230,13 +230,13 @@ class Coordinator:
             return (
                 f"{report.val_accuracy:.2%} after epoch {report.epoch} of {report.epochs} in fold 0: others did better"
             )
-        leader = self._leader()
-        if report.epoch == report.epochs and leader is not None:
-            images = min(map(len, self.folds))
-            if pruning.hopeless(now.fold_scores, leader.fold_scores, images):
-                gap = pruning.behind(now.fold_scores, leader.fold_scores, images)
-                done = len(now.fold_scores)
-                return f"{gap:.1f} standard errors behind trial {leader.number} on {done} of {len(self.folds)} folds"
+        if report.epoch == report.epochs:
+            done, images = len(now.fold_scores), min(map(len, self.folds))
+            rivals = {r.number: r.fold_scores for r in self._all() if r.state in ("complete", "running")}
+            best = pruning.best_rival(rivals, done)
+            if best is not None and pruning.hopeless(now.fold_scores, rivals[best], images):
+                gap = pruning.behind(now.fold_scores, rivals[best], images)
+                return f"{gap:.1f} standard errors behind trial {best} on {done} of {len(self.folds)} folds"
         return ""
 
     def _on_outcome(self, outcome: Outcome) -> None:

@@ -1,10 +1,10 @@
 """When to give a trial up: pure functions on its scores.
 
-Fold 0 is watched epoch by epoch by an Optuna pruner. After each fold the scores are compared with the leader's on the
-same folds. A later fold's curve is never held against fold 0's: it would start again at the bottom.
+Fold 0 is watched epoch by epoch by an Optuna pruner. After each fold the scores are compared with the best ones on
+the same folds. A later fold's curve is never held against fold 0's: it would start again at the bottom.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from statistics import fmean
 
@@ -25,6 +25,20 @@ def optuna_point(report: Report, fold_scores: Sequence[float]) -> tuple[int, flo
     if report.epoch == report.epochs:
         return report.epochs + report.fold, fmean(fold_scores)
     return None
+
+
+def best_rival(scores: Mapping[int, Sequence[float]], folds: int) -> int | None:
+    """The trial with the best mean over the first `folds` folds.
+
+    Args:
+        scores: By trial, its accuracy on each fold it has finished; it may still be running.
+        folds: How many folds to compare on, at least 1.
+
+    Returns:
+        Its number, or None if no trial has done that many.
+    """
+    means = {number: fmean(found[:folds]) for number, found in scores.items() if len(found) >= folds}
+    return max(means, key=lambda number: means[number], default=None)
 
 
 def behind(scores: Sequence[float], leader: Sequence[float], images: int) -> float:

@@ -21,11 +21,13 @@ optuna.logging.set_verbosity(logging.WARNING)
 STUDY_NAME = "archsearch"
 
 
+# What of Optuna is used here and called experimental has been in it for years.
+warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
+
+
 def _tpe(seed: int) -> BaseSampler:
-    with warnings.catch_warnings():
-        # Optuna calls `group` experimental. Grouped: each branch of a conditional space gets a model of its own.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    # Grouped: each branch of a conditional space gets a model of its own.
+    return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
