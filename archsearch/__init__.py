@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archsearch.data.sources import load_data
     from archsearch.errors import ArchsearchError, InputError, SearchError
-    from archsearch.export import export
     from archsearch.model.build import build
     from archsearch.search.config import SearchConfig
     from archsearch.space.architecture import Architecture
     from archsearch.space.cost import cost
     from archsearch.space.load import load_space
     from archsearch.space.sample import sample
-    from archsearch.study import Study, search
+    from archsearch.study import Study, run_search
 
 __all__ = [
     "Architecture",
@@ -28,11 +27,10 @@ __all__ = [
     "Study",
     "build",
     "cost",
-    "export",
     "load_data",
     "load_space",
+    "run_search",
     "sample",
-    "search",
 ]
 
 _HOMES = {
@@ -44,11 +42,10 @@ _HOMES = {
     "Study": "study",
     "build": "model.build",
     "cost": "space.cost",
-    "export": "export",
     "load_data": "data.sources",
     "load_space": "space.load",
+    "run_search": "study",
     "sample": "space.sample",
-    "search": "study",
 }
 
 

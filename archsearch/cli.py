@@ -62,7 +62,7 @@ def search(
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
     from archsearch.search.config import SearchConfig, cores, parse_duration
-    from archsearch.study import search as run_search
+    from archsearch.study import run_search
 
     config = SearchConfig(
         space=space,
@@ -78,6 +78,7 @@ def search(
         pruner=pruner,
     )
     console = _console()
+    console.print(f"searching {config.space} on {config.data}; the study is in {config.out}", highlight=False)
     with _ctrl_c() as interrupted:
         with display.follow(console) as watch:
             study, ended = run_search(config, watch, interrupted)

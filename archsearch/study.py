@@ -1,4 +1,4 @@
-"""A study from the outside: `search` begins or continues one, `Study` is what is there afterwards."""
+"""A study from the outside: `run_search` begins or continues one, `Study` is what is there afterwards."""
 
 import contextlib
 import logging
@@ -27,10 +27,9 @@ from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_w
 from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
-from archsearch.space.cost import cost
 from archsearch.space.load import Space, check_task, load_space
 from archsearch.space.network import digest
-from archsearch.space.sample import FixedChooser, baseline_point, sample
+from archsearch.space.sample import baseline_candidate, baseline_point
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ COMPARED = 512
 """Images an export is compared on: training images, since a comparison needs no labels and the test set stays shut."""
 
 
-def search(
+def run_search(
     config: SearchConfig,
     watch: Callable[[Progress], None] = lambda progress: None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -159,7 +158,7 @@ def search(
     space = load_space(config.space)
     data = load_data(config.data, config.size)
     check_task(space, data.task)
-    baseline = _baseline_digest(space, data)
+    baseline = digest(baseline_candidate(space, data.task))
     splits = make_splits(data, config.folds, config.seed)
     info = _describe(config, space, data, splits)
     folder = StudyFolder(config.out)
@@ -270,15 +269,3 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, space: Space) -> optun
     write_whole(folder.space, space.text)
     write_whole(folder.info, info.model_dump_json(indent=2))
     return study
-
-
-def _baseline_digest(space: Space, data: Dataset) -> str:
-    candidate = sample(space, FixedChooser(baseline_point(space, data.task)), data.task)
-    size = cost(candidate.architecture)
-    for name, limit in space.limits.items():
-        if (found := getattr(size, name)) > limit:
-            raise SearchError(
-                f"{space.file}: limits.{name}: the baseline has {found:,}, the limit is {limit:,}; "
-                "make the baseline smaller or raise the limit"
-            )
-    return digest(candidate)

@@ -38,7 +38,7 @@ DETAILS = {
     "squeeze_excite": "squeeze-excite {:g}",
     "activation": "{}",
     "norm": "{}",
-    "dropout": "dropout {:g}",
+    "dropout": "dropout {:.2g}",
 }
 """How each field of a block is worded, in the order they are shown; a field that is 0 is left out."""
 
@@ -151,7 +151,7 @@ def _head(head: Head, height: int, width: int, channels: int, classes: int) -> I
     yield POOL, _Step({"pool": POOLS[head.pool]}, str(features))
     if head.hidden:
         yield HIDDEN, _Step({"kind": "Dense", "hidden": str(head.hidden)}, str(head.hidden), {"act": head.activation})
-    dropout = {"dropout": f"dropout {head.dropout:g}"} if head.dropout else {}
+    dropout = {"dropout": f"dropout {head.dropout:.2g}"} if head.dropout else {}
     yield SCORES, _Step({"scores": "Class scores", "classes": str(classes)}, "", dropout)
 
 

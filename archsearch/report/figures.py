@@ -63,7 +63,8 @@ def learning_curves(data: ReportData) -> go.Figure:
     if data.curves:
         figure.update_yaxes(range=_settled([curve.val_accuracy for curve in data.curves]), row=1, col=1)
         figure.update_yaxes(range=_settled([curve.accuracy for curve in data.curves]), row=2, col=1)
-    figure.update_xaxes(title="epoch", row=2, col=1)
+    most = max((curve.epochs[-1] for curve in data.curves), default=1)
+    figure.update_xaxes(title="epoch", dtick=1 if most <= 12 else None, row=2, col=1)
     figure.update_annotations(x=0.0, xanchor="left", font={"size": 13})
     return _plain(figure, height=620)
 

@@ -7,20 +7,21 @@ ranges.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from itertools import islice, product
 from pathlib import Path as FilePath
-from typing import Any, TypeGuard
+from typing import Any
 
 from pydantic import ValidationError
 
 from archsearch.errors import Problem, SpaceError
 from archsearch.space.architecture import Task
-from archsearch.space.expression import ExpressionError, Number, parse_expression, unknown_name
+from archsearch.space.corners import halvings, possible, settings
+from archsearch.space.expression import ExpressionError, parse_expression, unknown_name
 from archsearch.space.schema import (
+    VARYING,
     WAY_KEYS,
     Choice,
     FloatRange,
@@ -30,17 +31,12 @@ from archsearch.space.schema import (
     Scalar,
     Section,
     SpaceFile,
-    StageEntry,
-    Value,
+    Varying,
     explain,
+    varies,
+    walk,
 )
 from archsearch.space.source import Path, Source, did_you_mean, dotted, in_file_order, parse_source
-
-MOST_CORNERS = 2_000
-"""So many combinations of values are tried, at most, to find one for which an expression leaves its field."""
-
-VARYING = ("let", "augment", "stages", "head", "training")
-"""Sections with values that are drawn, in the order of drawing."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ class Space:
     @property
     def most_epochs(self) -> int:
         """The most epochs that a candidate can train for."""
-        return max(_possible_anywhere(self.schema, self.schema.training.epochs))
+        return max(possible(self.schema, self.schema.training.epochs))
 
     @cached_property
     def hash(self) -> str:
@@ -87,7 +83,7 @@ class Space:
         return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]
 
     @cached_property
-    def parameters(self) -> "dict[str, Varying]":
+    def parameters(self) -> dict[str, Varying]:
         """Everything that may be drawn, by its name in a study, in the order of the language."""
         return {
             name: value
@@ -155,75 +151,16 @@ def check_task(space: Space, task: Task) -> None:
         SpaceError: Some candidate does.
     """
     allowed = (min(task.height, task.width) - 1).bit_length()
-    schema = space.schema
-    wanted = {name for entry in schema.stages for value in (entry.repeat, entry.depth) for name in _names(value)}
-    for names in _corners_of_let(schema, wanted):
-        halvings = {0: 0}  # by the number of copies so far: the most that they halve
-        for index, entry in enumerate(schema.stages):
-            halvings = _halvings_after(entry, halvings, names)
-            if (most := max(halvings.values())) > allowed:
-                message = (
-                    f"images of {task.height}x{task.width} can be halved {allowed} times, and up to here a candidate "
-                    f"may do it {most} times; expected fewer copies (repeat) or 'downsample: none'"
-                )
-                raise SpaceError([_problem(space.source, ("stages", index, "downsample"), message)])
+    for index, most in halvings(space.schema):
+        if most > allowed:
+            message = (
+                f"images of {task.height}x{task.width} can be halved {allowed} times, and up to here a candidate "
+                f"may do it {most} times; expected fewer copies (repeat) or 'downsample: none'"
+            )
+            raise SpaceError([_problem(space.source, ("stages", index, "downsample"), message)])
 
 
-# What varies ----------------------------------------------------------------------------------------------------------
-
-
-def walk(schema: SpaceFile) -> Iterator[tuple[Path, Value]]:
-    """Every value that the file may vary and its path in the file, in the order of the language."""
-    for name in VARYING:
-        yield from _walk(getattr(schema, name), (name,))
-
-
-def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Value]]:
-    match node:
-        case Section():
-            below: Iterable[tuple[Any, Any]] = node
-        case dict():
-            below = node.items()
-        case tuple():
-            below = enumerate(node)
-        case Options(sections=sections):
-            yield path, node
-            path, below = (*path, "choice"), sections.items()
-        case None:
-            return
-        case _:
-            yield path, node
-            return
-    for step, child in below:
-        yield from _walk(child, (*path, step))
-
-
-Varying = Choice[Any] | Options | IntRange[Any] | FloatRange[Any]
-
-
-def varies(value: Value) -> TypeGuard[Varying]:
-    """Whether there is anything to draw."""
-    match value:
-        case Choice(options=options) | Options(options=options):
-            return len(options) > 1
-    return isinstance(value, IntRange | FloatRange)
-
-
-def resolve(let: Mapping[str, Value], drawn: Mapping[str, Number]) -> dict[str, Number]:
-    """All of `let`, expressions included, from what was drawn or is fixed there.
-
-    Raises:
-        ExpressionError: An expression has no usable value.
-    """
-    found = dict(drawn)
-
-    def value(name: str) -> Number:
-        if name not in found:
-            formula: Any = let[name]
-            found[name] = formula.value({other: value(other) for other in sorted(formula.expression.names)})
-        return found[name]
-
-    return {name: value(name) for name in let}
+# Names and meaning ----------------------------------------------------------------------------------------------------
 
 
 def _parameter_names(schema: SpaceFile, path: Path) -> list[str]:
@@ -233,7 +170,7 @@ def _parameter_names(schema: SpaceFile, path: Path) -> list[str]:
             return [name]
         case ("stages", int(index), *rest) if rest != ["repeat"]:
             entry = schema.stages[index]
-            copies = range(max(_possible_anywhere(schema, entry.repeat)))
+            copies = range(max(possible(schema, entry.repeat)))
             prefixes = dict.fromkeys(entry.prefix(index, copy) for copy in copies)
             return [f"{prefix}.{_name(tuple(rest))}" for prefix in prefixes]
     return [_name(path)]
@@ -381,7 +318,7 @@ def _strayed(space: Space) -> Iterator[Problem]:
     for path, value in walk(space.schema):
         if not isinstance(value, Formula):
             continue
-        for names in islice(_settings(space.schema, path, value), MOST_CORNERS):
+        for names in settings(space.schema, path, value):
             try:
                 value.value(names)
             except ExpressionError as error:
@@ -409,96 +346,3 @@ def _bad_baseline(space: Space) -> Iterator[Problem]:
         else:
             hint = did_you_mean(key, short) or "; expected the path of something that varies"
             yield space.source.problem(path, f"unknown parameter '{key}'{hint}", at_key=True, name="baseline")
-
-
-# The corners of a space -----------------------------------------------------------------------------------------------
-
-
-def _names(value: Value) -> frozenset[str]:
-    return value.expression.names if isinstance(value, Formula) else frozenset()
-
-
-def _corners(value: Value) -> tuple[Any, ...]:
-    """All options, or both ends."""
-    match value:
-        case Choice(options=options):
-            return options
-        case IntRange(ends=ends) | FloatRange(ends=ends):
-            return ends
-    return (value,)
-
-
-def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[str, Number]]:
-    """The `wanted` names of `let` and all that they depend on, at every combination of corners."""
-    needed: set[str] = set()
-    waiting = [name for name in wanted if name in schema.let]
-    while waiting:
-        name = waiting.pop()
-        needed.add(name)
-        waiting += _names(schema.let[name]) - needed
-    let = {name: value for name, value in schema.let.items() if name in needed}
-    leaves = {name: _corners(value) for name, value in let.items() if not isinstance(value, Formula)}
-    for values in islice(product(*leaves.values()), MOST_CORNERS):
-        try:
-            yield resolve(let, dict(zip(leaves, values, strict=True)))
-        except ExpressionError:
-            continue  # said where that expression stands
-
-
-def _possible(value: Value, names: Mapping[str, Number]) -> list[int]:
-    """All values that a whole-number field can take under these `names`, in order."""
-    match value:
-        case Formula():
-            try:
-                return [value.value(names)]
-            except ExpressionError:
-                return []
-        case IntRange(ends=(low, high), step=step):
-            return list(range(low, high + 1, step))
-    return sorted(_corners(value))
-
-
-def _possible_anywhere(schema: SpaceFile, value: Value) -> list[int]:
-    """The same under any names of `let`; at least one."""
-    found = {found for names in _corners_of_let(schema, _names(value)) for found in _possible(value, names)}
-    return sorted(found) or [1]
-
-
-def _settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[str, Number]]:
-    """What the names of the `formula` at `path` can be, all together."""
-    match path:
-        case ("stages", int(index), str(field), *_) if field != "repeat":
-            entry = schema.stages[index]
-            before = schema.stages[: index + 1]
-            wanted = _names(formula).union(_names(entry.depth), *(_names(each.repeat) for each in before))
-            for let in _corners_of_let(schema, wanted):
-                for stage in _stage_indices(before, let):
-                    names = {**let, "stage": stage}
-                    if field == "depth":
-                        yield names
-                    else:
-                        depth = max(_possible(entry.depth, names), default=0)
-                        yield from ({**names, "block": block} for block in range(depth))
-        case _:
-            yield from _corners_of_let(schema, _names(formula))
-
-
-def _stage_indices(entries: tuple[StageEntry, ...], names: Mapping[str, Number]) -> list[int]:
-    """The indices that copies of the last of `entries` can have."""
-    starts = {0}
-    for entry in entries[:-1]:
-        starts = {start + copies for start in starts for copies in _possible(entry.repeat, names)}
-    most = max(_possible(entries[-1].repeat, names), default=0)
-    return sorted({start + copy for start in starts for copy in range(most)})
-
-
-def _halvings_after(entry: StageEntry, before: Mapping[int, int], names: Mapping[str, Number]) -> dict[int, int]:
-    """By the number of copies so far, the most that they halve the image: after `entry`, from the same `before` it."""
-    halves = any(option != "none" for option in _corners(entry.downsample))
-    after: dict[int, int] = {}
-    for start, halvings in before.items():
-        for copies in _possible(entry.repeat, names):
-            stages = range(start, start + copies)
-            more = sum(halves and max(_possible(entry.depth, {**names, "stage": s}), default=0) > 0 for s in stages)
-            after[start + copies] = max(after.get(start + copies, 0), halvings + more)
-    return after or dict(before)

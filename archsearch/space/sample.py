@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from archsearch.errors import InputError, TrialError
+from archsearch.errors import InputError, SpaceError, TrialError
 from archsearch.space.architecture import (
     Architecture,
     Augment,
@@ -24,8 +24,9 @@ from archsearch.space.architecture import (
     Stage,
     Task,
 )
+from archsearch.space.cost import cost
 from archsearch.space.expression import ExpressionError, Number
-from archsearch.space.load import Space, resolve, varies
+from archsearch.space.load import Space
 from archsearch.space.schema import (
     Choice,
     FloatRange,
@@ -36,8 +37,10 @@ from archsearch.space.schema import (
     SpaceFile,
     StageEntry,
     Value,
+    resolve,
+    varies,
 )
-from archsearch.space.source import listed, shown
+from archsearch.space.source import in_file_order, listed, shown
 
 __all__ = [
     "Chooser",
@@ -45,6 +48,7 @@ __all__ = [
     "RandomChooser",
     "RecordingChooser",
     "Scalar",
+    "baseline_candidate",
     "baseline_point",
     "sample",
 ]
@@ -179,6 +183,31 @@ def baseline_point(space: Space, task: Task) -> dict[str, Scalar]:
     recording = RecordingChooser(FixedChooser(space.baseline))
     sample(space, recording, task)
     return recording.point
+
+
+def baseline_candidate(space: Space, task: Task) -> Candidate:
+    """The baseline, fully decided.
+
+    Raises:
+        SpaceError: It breaks limits, all of them at once; or an expression has no usable value for it.
+    """
+    try:
+        candidate = sample(space, FixedChooser(space.baseline), task)
+    except TrialError as error:
+        raise SpaceError([space.source.problem(("baseline",), str(error), at_key=True)]) from error
+    costs = cost(candidate.architecture)
+    problems = [
+        space.source.problem(
+            ("limits", name),
+            f"found {found:,} in the baseline, the limit is {limit:,}; make the baseline smaller or raise the limit",
+            at_key=True,
+        )
+        for name, limit in space.limits.items()
+        if (found := getattr(costs, name)) > limit
+    ]
+    if problems:
+        raise SpaceError(in_file_order(problems))
+    return candidate
 
 
 Names = Mapping[str, Number]

@@ -7,11 +7,11 @@
 import keyword
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
 from functools import reduce
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,11 +28,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    WrapValidator,
     create_model,
     model_validator,
 )
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import ErrorDetails
 
 from archsearch.space.architecture import (
     Activation,
@@ -60,7 +61,7 @@ from archsearch.space.expression import (
     Number,
     parse_expression,
 )
-from archsearch.space.source import did_you_mean, listed, shown
+from archsearch.space.source import Path, did_you_mean, listed, shown
 
 Scalar = int | float | str
 T = TypeVar("T")
@@ -206,7 +207,17 @@ class Options:
         return _pick(found, self.options)
 
 
-Value = Scalar | Choice[Any] | IntRange[Any] | FloatRange[Any] | Formula | Options
+Varying = Choice[Any] | Options | IntRange[Any] | FloatRange[Any]
+Value = Scalar | Formula | Varying
+
+
+def varies(value: Value) -> TypeGuard[Varying]:
+    """Whether there is anything to draw."""
+    match value:
+        case Choice(options=options) | Options(options=options):
+            return len(options) > 1
+    return isinstance(value, IntRange | FloatRange)
+
 
 _WRITTEN = {
     "fixed": "a fixed value",
@@ -243,15 +254,11 @@ def _one_of(**ways: Any) -> GetPydanticSchema:
 def _formula(domain: Any) -> Any:
     """An expression whose value has to be in `domain`."""
     adapter = TypeAdapter[Any](domain)
-    text = core_schema.str_schema(pattern="^=")
-    return Annotated[
-        Formula,
-        GetPydanticSchema(
-            lambda _, __: core_schema.no_info_plain_validator_function(
-                lambda text: Formula(parse_expression(text), adapter), json_schema_input_schema=text
-            )
-        ),
-    ]
+    read = PlainValidator(
+        lambda text: Formula(parse_expression(text), adapter),
+        json_schema_input_type=Annotated[str, Field(pattern="^=")],
+    )
+    return Annotated[Formula, read]
 
 
 def _takes(domain: Any) -> GetPydanticSchema:
@@ -264,10 +271,10 @@ def _takes(domain: Any) -> GetPydanticSchema:
     return _one_of(fixed=strict, choice=Choice[strict], **span, expression=_formula(domain))
 
 
-def _domain(part: type[Part], name: str) -> Any:
-    """What `part` allows in its field `name`."""
+def _takes_as(part: type[Part], name: str) -> GetPydanticSchema:
+    """A field that takes what `part` allows in its field `name`."""
     info = part.model_fields[name]
-    return Annotated[(info.annotation, *info.metadata)]
+    return _takes(Annotated[(info.annotation, *info.metadata)])
 
 
 # Sections -------------------------------------------------------------------------------------------------------------
@@ -290,7 +297,7 @@ class Section(BaseModel):
 def _varying(part: type[Part]) -> dict[str, Any]:
     """The fields of `part` that belong to it alone, each in every way its type allows."""
     return {
-        name: (Annotated[Value, _takes(_domain(part, name))], info.default)
+        name: (Annotated[Value, _takes_as(part, name)], info.default)
         for name, info in part.model_fields.items()
         if name not in BlockFields.model_fields and name != "kind"
     }
@@ -312,10 +319,7 @@ def _kind_of(union: Any) -> GetPydanticSchema:
             raise ValueError(_EMPTY)
         return Options({kind: getattr(chosen, kind) for kind in raw["choice"]})
 
-    ordered = GetPydanticSchema(
-        lambda _, handler: core_schema.no_info_wrap_validator_function(read, handler.generate_schema(written))
-    )
-    return _one_of(fixed=names, choice=Choice[names], options=Annotated[Options, ordered])
+    return _one_of(fixed=names, choice=Choice[names], options=Annotated[written, WrapValidator(read)])
 
 
 def _number(value: Any) -> Number:
@@ -383,6 +387,16 @@ _Depth = Annotated[int, Field(ge=0, le=64)]
 _Strength = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+class AugmentSection(Section):
+    """The largest random change to a training image at strength 1; `strength` scales all of them."""
+
+    strength: Annotated[Value, _takes(_Strength)] = 1.0
+    rotate: Annotated[Value, _takes_as(Augment, "rotate")] = 0.0
+    shift: Annotated[Value, _takes_as(Augment, "shift")] = 0.0
+    zoom: Annotated[Value, _takes_as(Augment, "zoom")] = 0.0
+    shear: Annotated[Value, _takes_as(Augment, "shear")] = 0.0
+
+
 class StageEntry(Section):
     """An entry of `stages`: blocks at one resolution, once or several times over.
 
@@ -414,7 +428,7 @@ class HeadSection(Section):
     """From the last feature map to class scores; `hidden: 0` is no hidden layer."""
 
     pool: Annotated[Value, _takes(HeadPool)] = "average"
-    hidden: Annotated[Value, _takes(_domain(Head, "hidden"))] = 0
+    hidden: Annotated[Value, _takes_as(Head, "hidden")] = 0
     activation: Annotated[Value, _takes(Activation)] = "relu"
     dropout: Annotated[Value, _takes(Fraction)] = 0.0
 
@@ -424,8 +438,8 @@ class TrainingSection(Section):
 
     optimizer: Annotated[Value, _kind_of(Optimizer)] = "adam"
     schedule: Annotated[Value, _takes(Schedule)] = "cosine"
-    batch_size: Annotated[Value, _takes(_domain(Recipe, "batch_size"))] = 128
-    epochs: Annotated[Value, _takes(_domain(Recipe, "epochs"))] = 10
+    batch_size: Annotated[Value, _takes_as(Recipe, "batch_size")] = 128
+    epochs: Annotated[Value, _takes_as(Recipe, "epochs")] = 10
 
 
 class Limits(Section):
@@ -435,29 +449,65 @@ class Limits(Section):
     flops: _Limit | None = None
 
 
-_AugmentSection = create_model(
-    "AugmentSection",
-    __base__=Section,
-    __doc__="The largest random change to a training image at strength 1; `strength` scales all of them.",
-    strength=(Annotated[Value, _takes(_Strength)], 1.0),
-    **_varying(Augment),
-)
-
-
 class SpaceFile(Section):
     """A whole space file."""
 
     name: Annotated[str, AfterValidator(_space_name)]
     description: str = ""
     let: dict[Annotated[str, AfterValidator(_let_name)], _LetValue] = {}
-    augment: (
-        Annotated[Section, GetPydanticSchema(lambda _, handler: handler.generate_schema(_AugmentSection))] | None
-    ) = None
+    augment: AugmentSection | None = None
     stages: Annotated[tuple[StageEntry, ...], Field(min_length=1)]
     head: HeadSection = HeadSection()
     training: TrainingSection = TrainingSection()
     limits: Limits = Limits()
     baseline: dict[str, _Scalar] = {}
+
+
+VARYING = ("let", "augment", "stages", "head", "training")
+"""Sections with values that are drawn, in the order of drawing."""
+
+
+def walk(schema: SpaceFile) -> Iterator[tuple[Path, Value]]:
+    """Every value that the file may vary and its path in the file, in the order of the language."""
+    for name in VARYING:
+        yield from _walk(getattr(schema, name), (name,))
+
+
+def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Value]]:
+    match node:
+        case Section():
+            below: Iterable[tuple[Any, Any]] = node
+        case dict():
+            below = node.items()
+        case tuple():
+            below = enumerate(node)
+        case Options(sections=sections):
+            yield path, node
+            path, below = (*path, "choice"), sections.items()
+        case None:
+            return
+        case _:
+            yield path, node
+            return
+    for step, child in below:
+        yield from _walk(child, (*path, step))
+
+
+def resolve(let: Mapping[str, Value], drawn: Mapping[str, Number]) -> dict[str, Number]:
+    """All of `let`, expressions included, from what was drawn or is fixed there.
+
+    Raises:
+        ExpressionError: An expression has no usable value.
+    """
+    found = dict(drawn)
+
+    def value(name: str) -> Number:
+        if name not in found:
+            formula: Any = let[name]
+            found[name] = formula.value({other: value(other) for other in sorted(formula.expression.names)})
+        return found[name]
+
+    return {name: value(name) for name in let}
 
 
 # What pydantic found, in sentences ------------------------------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""The extreme values of a space: what a check tries instead of every candidate.
+
+The corners of a value are all its options, or both ends of its range. An expression is tried at the corners of the
+names it depends on, together; what holds there may still fail in between, and then the trial that finds out fails.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, product
+from typing import Any
+
+from archsearch.space.expression import ExpressionError, Number
+from archsearch.space.schema import Choice, FloatRange, Formula, IntRange, SpaceFile, StageEntry, Value, resolve
+from archsearch.space.source import Path
+
+MOST_CORNERS = 2_000
+"""So many combinations of values are tried, at most."""
+
+
+def possible(schema: SpaceFile, value: Value) -> list[int]:
+    """All values of a whole-number field whose expression may use `let` alone, in order; at least one."""
+    found = {found for names in _corners_of_let(schema, _names(value)) for found in _possible(value, names)}
+    return sorted(found) or [1]
+
+
+def settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[str, Number]]:
+    """What the names of the `formula` at `path` can be, all together; at most `MOST_CORNERS` of them."""
+    return islice(_settings(schema, path, formula), MOST_CORNERS)
+
+
+def halvings(schema: SpaceFile) -> Iterator[tuple[int, int]]:
+    """The most times that an image is halved before the end of an entry of `stages`: (index of the entry, times).
+
+    Goes through the entries once for each combination of what they take from `let`.
+    """
+    wanted = {name for entry in schema.stages for value in (entry.repeat, entry.depth) for name in _names(value)}
+    for names in _corners_of_let(schema, wanted):
+        most = {0: 0}  # by the number of copies so far
+        for index, entry in enumerate(schema.stages):
+            most = _halvings_after(entry, most, names)
+            yield index, max(most.values())
+
+
+def _names(value: Value) -> frozenset[str]:
+    return value.expression.names if isinstance(value, Formula) else frozenset()
+
+
+def _corners(value: Value) -> tuple[Any, ...]:
+    """All options, or both ends."""
+    match value:
+        case Choice(options=options):
+            return options
+        case IntRange(ends=ends) | FloatRange(ends=ends):
+            return ends
+    return (value,)
+
+
+def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[str, Number]]:
+    """The `wanted` names of `let` and all that they depend on, at every combination of corners."""
+    needed: set[str] = set()
+    waiting = [name for name in wanted if name in schema.let]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += _names(schema.let[name]) - needed
+    let = {name: value for name, value in schema.let.items() if name in needed}
+    leaves = {name: _corners(value) for name, value in let.items() if not isinstance(value, Formula)}
+    for values in islice(product(*leaves.values()), MOST_CORNERS):
+        try:
+            yield resolve(let, dict(zip(leaves, values, strict=True)))
+        except ExpressionError:
+            continue  # said where that expression stands
+
+
+def _possible(value: Value, names: Mapping[str, Number]) -> list[int]:
+    """All values that a whole-number field can take under these `names`, in order."""
+    match value:
+        case Formula():
+            try:
+                return [value.value(names)]
+            except ExpressionError:
+                return []
+        case IntRange(ends=(low, high), step=step):
+            return list(range(low, high + 1, step))
+    return sorted(_corners(value))
+
+
+def _settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[str, Number]]:
+    match path:
+        case ("stages", int(index), str(field), *_) if field != "repeat":
+            entry = schema.stages[index]
+            before = schema.stages[: index + 1]
+            wanted = _names(formula).union(_names(entry.depth), *(_names(each.repeat) for each in before))
+            for let in _corners_of_let(schema, wanted):
+                for stage in _stage_indices(before, let):
+                    names = {**let, "stage": stage}
+                    if field == "depth":
+                        yield names
+                    else:
+                        depth = max(_possible(entry.depth, names), default=0)
+                        yield from ({**names, "block": block} for block in range(depth))
+        case _:
+            yield from _corners_of_let(schema, _names(formula))
+
+
+def _stage_indices(entries: tuple[StageEntry, ...], names: Mapping[str, Number]) -> list[int]:
+    """The indices that copies of the last of `entries` can have."""
+    starts = {0}
+    for entry in entries[:-1]:
+        starts = {start + copies for start in starts for copies in _possible(entry.repeat, names)}
+    most = max(_possible(entries[-1].repeat, names), default=0)
+    return sorted({start + copy for start in starts for copy in range(most)})
+
+
+def _halvings_after(entry: StageEntry, before: Mapping[int, int], names: Mapping[str, Number]) -> dict[int, int]:
+    """By the number of copies so far, the most that they halve the image: after `entry`, from the same `before` it."""
+    halves = any(option != "none" for option in _corners(entry.downsample))
+    after: dict[int, int] = {}
+    for start, most in before.items():
+        for copies in _possible(entry.repeat, names):
+            stages = range(start, start + copies)
+            more = sum(halves and max(_possible(entry.depth, {**names, "stage": s}), default=0) > 0 for s in stages)
+            after[start + copies] = max(after.get(start + copies, 0), most + more)
+    return after or dict(before)
