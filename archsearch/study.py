@@ -260,7 +260,7 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, space: Space) -> optun
     if folder.info.is_file():
         study = open_study(folder)
         if lost := recover(study):
-            logger.warning("%s: %d trials were cut off when the search was killed; they start again", folder.path, lost)
+            logger.info("%s: %d trials were begun and not finished; they start again", folder.path, lost)
         return study
     # study.json comes last: without it there is no study, and the next start begins afresh.
     folder.journal.unlink(missing_ok=True)

@@ -175,7 +175,7 @@ def _require_alike(where: str, train: _Array, test: _Array, size: int | None) ->
     if train.shape[2] != test.shape[2] or (size is None and train.shape != test.shape):
         raise DataError(
             f"{where}: training images are {train.shape} and test images {test.shape} (height, width, channels); "
-            "expected one shape: give a size to resize both (channels must agree)"
+            "expected one shape; resize both with --size (the channels must agree)"
         )
     if train.pixels.dtype.kind == test.pixels.dtype.kind and train.scale != test.scale:
         raise DataError(

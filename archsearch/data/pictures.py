@@ -151,7 +151,8 @@ def _require_one_size(where: str, heads: Sequence[_Head]) -> None:
         if (other.height, other.width) != (first.height, first.width):
             raise DataError(
                 f"{where}: images differ in size: {first.name} is {first.width}×{first.height} and {other.name} is "
-                f"{other.width}×{other.height} (width×height); expected one size: give a size to resize all to"
+                f"{other.width}×{other.height} (width×height); expected one size; "
+                "resize them all with --size, such as --size 32"
             )
 
 

@@ -1,7 +1,8 @@
-"""What a search may use, what is spent, and what must be kept aside: pure functions."""
+"""What a search may use, what is spent, and how long things will take: pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from archsearch.search.record import TrialRecord
 
@@ -33,21 +34,46 @@ def trained(records: Sequence[TrialRecord]) -> int:
     return sum(record.state in ("running", "complete", "pruned", "failed") for record in records)
 
 
-def retraining_seconds(records: Sequence[TrialRecord], leader: TrialRecord | None, folds: int) -> float:
-    """How long the retraining of the winner will take, as far as can be known now.
+def retraining_seconds(record: TrialRecord, folds: int) -> float:
+    """How long retraining `record`'s candidate will take, by its own epochs so far; 0.0 before the first.
+
+    Retraining sees folds / (folds - 1) times the images of a fold's training, and no validation.
+    """
+    if not record.reports:
+        return 0.0
+    return _epoch_seconds(record) * record.candidate.recipe.epochs * folds / (folds - 1)
+
+
+def remaining_seconds(record: TrialRecord, folds: int) -> float:
+    """How long a running trial still needs for all its folds, by its own epochs so far; 0.0 before the first."""
+    if not record.reports:
+        return 0.0
+    return _epoch_seconds(record) * (folds * record.candidate.recipe.epochs - len(record.reports))
+
+
+def search_seconds_left(budget: Budget, spent: float, leader: TrialRecord | None, folds: int) -> float:
+    """How long the search may go on so that the leader can be retrained in time.
 
     Args:
-        records: All trials.
-        leader: The best complete one, or None.
-        folds: How many folds there are; retraining sees folds / (folds - 1) times a fold's images.
+        budget: What the study may use.
+        spent: Seconds spent on the study so far.
+        leader: The best complete trial, or None.
+        folds: How many folds there are.
 
     Returns:
-        Seconds: from the leader's own epochs, or before there is one from the slowest running trial's.
+        Seconds; at most 0 when the search must end now, infinite without a limit of time.
     """
-    known = [leader] if leader else [record for record in records if record.state == "running"]
-    a_fold = [
-        sum(report.seconds for report in record.reports) / len(record.reports) * record.reports[0].epochs
-        for record in known
-        if record.reports
-    ]
-    return max(a_fold, default=0.0) * folds / (folds - 1)
+    if budget.seconds is None:
+        return float("inf")
+    aside = retraining_seconds(leader, folds) if leader else 0.0
+    return budget.seconds - REPORT_SECONDS - aside - spent
+
+
+def too_slow(record: TrialRecord, budget: Budget, spent: float, folds: int) -> bool:
+    """Whether a running trial could not be finished and then retrained before the time is up."""
+    need = remaining_seconds(record, folds)
+    return need > search_seconds_left(budget, spent, record, folds)
+
+
+def _epoch_seconds(record: TrialRecord) -> float:
+    return fmean(report.seconds for report in record.reports)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from archsearch.errors import SearchError, TrialError
 from archsearch.search import pruning, record
-from archsearch.search.budget import REPORT_SECONDS, Budget, retraining_seconds, trained
+from archsearch.search.budget import Budget, search_seconds_left, too_slow, trained
 from archsearch.search.executors.base import Executor
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.storage import OptunaChooser
@@ -30,6 +30,7 @@ MOST_DRAWS_IN_VAIN = 300
 """So many infeasible or repeated draws on end, and there is nothing left to try."""
 MOST_FAILURES_ON_END = 10
 POLL_SECONDS = 0.25
+ENDED_FIRST = "the search ended before it did"
 TRIED = ("running", "complete", "pruned")
 """States of trials whose candidate need not be tried again."""
 SESSIONS = "sessions"
@@ -84,12 +85,13 @@ class Coordinator:
     interrupted: Callable[[], bool] = lambda: False
     _trials: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
     _records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
-    _verdicts: dict[int, str] = field(default_factory=dict, init=False)
+    _verdicts: dict[int, tuple[State, str]] = field(default_factory=dict, init=False)
     _started: float = field(default_factory=time.time, init=False)
     _earlier: list[list[float]] = field(default_factory=list, init=False)
     _draws_in_vain: int = field(default=0, init=False)
     _failures_on_end: int = field(default=0, init=False)
     _exhausted: bool = field(default=False, init=False)
+    _ended: str = field(default="", init=False)
 
     def run(self) -> str:
         """Runs the search.
@@ -107,7 +109,7 @@ class Coordinator:
                 if ended:
                     for number in self._trials:
                         self.executor.stop(number)
-                elif len(self._trials) < self.executor.workers and self._may_start():
+                elif len(self._trials) < self.executor.workers and not self._start_no_more():
                     self._start()
                     self.watch(self._progress())
                     continue
@@ -118,28 +120,31 @@ class Coordinator:
         finally:
             self.executor.close()
             for number in list(self._trials):
-                self._interrupt(number)
+                self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
             self._sign_of_life()
 
     def _over(self) -> str:
-        """Why the search must end now; empty while it goes on."""
-        if self.interrupted():
-            return "interrupted"
-        if self.budget.seconds is not None and self._seconds() >= self._search_seconds():
-            return "the time is spent"
-        if not self._trials and not self._may_start():
-            return "nothing new is left to try" if self._exhausted else "all trials are done"
-        return ""
+        """Why the search must end now; empty while it goes on. Once over, it stays over."""
+        if not self._ended:
+            if self.interrupted():
+                self._ended = "interrupted"
+            elif self._seconds_left() <= 0:
+                self._ended = "the time is spent"
+            elif not self._trials:
+                self._ended = self._start_no_more()
+        return self._ended
 
-    def _may_start(self) -> bool:
-        spent = self.budget.trials is not None and trained(self._all()) >= self.budget.trials
-        return not (spent or self._exhausted)
+    def _start_no_more(self) -> str:
+        """Why no further trial is worth starting; empty if one is."""
+        if self.budget.trials is not None and trained(self._all()) >= self.budget.trials:
+            return "all trials are done"
+        if self._exhausted:
+            return "nothing new is left to try"
+        fastest = min((r.seconds for r in self._all() if r.state == "complete"), default=0.0)
+        return "the time is spent" if self._seconds_left() < fastest else ""
 
-    def _search_seconds(self) -> float:
-        """The part of the time budget that is not kept aside for retraining the winner."""
-        assert self.budget.seconds is not None
-        aside = retraining_seconds(self._all(), self._leader(), len(self.folds)) + REPORT_SECONDS
-        return self.budget.seconds - min(aside, self.budget.seconds / 2)
+    def _seconds_left(self) -> float:
+        return search_seconds_left(self.budget, self._seconds(), self._leader(), len(self.folds))
 
     def _start(self) -> None:
         """Draws one candidate, and trains it if it is worth it."""
@@ -221,35 +226,35 @@ class Coordinator:
             record.write(trial, now)
             self._sign_of_life()
 
-    def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> str:
-        """Why the trial should be pruned after `report`; empty if it should not."""
+    def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> tuple[State, str] | None:
+        """How and why the trial should end after `report`; None if it should go on."""
         last = report.fold == len(self.folds) - 1 and report.epoch == report.epochs
         if now.baseline or last:
-            return ""
+            return None
+        if too_slow(now, self.budget, self._seconds(), len(self.folds)):
+            return "interrupted", "too slow to be finished and retrained in the time that is left"
         if report.fold == 0 and trial.should_prune():
-            return (
-                f"{report.val_accuracy:.2%} after epoch {report.epoch} of {report.epochs} in fold 0: others did better"
-            )
+            where = f"epoch {report.epoch} of {report.epochs} in fold 0"
+            return "pruned", f"{report.val_accuracy:.2%} after {where}: others did better"
         if report.epoch == report.epochs:
-            done, images = len(now.fold_scores), min(map(len, self.folds))
             rivals = {r.number: r.fold_scores for r in self._all() if r.state in ("complete", "running")}
-            best = pruning.best_rival(rivals, done)
-            if best is not None and pruning.hopeless(now.fold_scores, rivals[best], images):
-                gap = pruning.behind(now.fold_scores, rivals[best], images)
-                return f"{gap:.1f} standard errors behind trial {best} on {done} of {len(self.folds)} folds"
-        return ""
+            if rival := pruning.lost_to(now.fold_scores, rivals, images=min(map(len, self.folds))):
+                number, gap = rival
+                done = len(now.fold_scores)
+                return "pruned", f"{gap:.1f} standard errors behind trial {number} on {done} of {len(self.folds)} folds"
+        return None
 
     def _on_outcome(self, outcome: Outcome) -> None:
         number = outcome.trial
         self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
-        verdict = self._verdicts.pop(number, "")
+        state, verdict = self._verdicts.pop(number, ("interrupted", ENDED_FIRST))
         finished = len(self._records[number].fold_scores) == len(self.folds)
         if finished:
             score = self._records[number].score
             self._tell(number, "complete", "", TrialState.COMPLETE, score)
             self._failures_on_end = 0
-        elif verdict:
-            self._tell(number, "pruned", verdict, TrialState.PRUNED)
+        elif state == "pruned":
+            self._tell(number, state, verdict, TrialState.PRUNED)
             self._failures_on_end = 0
         elif outcome.state == "failed":
             self._tell(number, "failed", outcome.error, TrialState.FAIL)
@@ -257,12 +262,7 @@ class Coordinator:
             if self._failures_on_end >= MOST_FAILURES_ON_END:
                 raise SearchError(f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}")
         else:
-            self._interrupt(number)
-
-    def _interrupt(self, number: int) -> None:
-        """Ends a trial that is through no fault of its own, and queues it for when the study goes on."""
-        self.study.enqueue_trial(self._trials[number].params, skip_if_exists=False)
-        self._tell(number, "interrupted", "the search ended before it did", TrialState.FAIL)
+            self._tell(number, state, verdict, TrialState.FAIL)
 
     def _tell(
         self, number: int, state: State, reason: str, optuna_state: TrialState, value: float | None = None

@@ -11,7 +11,7 @@ from statistics import fmean
 from archsearch.training.job import Report
 
 STANDARD_ERRORS = 2.0
-"""A trial is given up when it is behind the leader by more than this many standard errors."""
+"""A trial is given up when it is behind another by more than this many standard errors."""
 
 
 def optuna_point(report: Report, fold_scores: Sequence[float]) -> tuple[int, float] | None:
@@ -27,43 +27,45 @@ def optuna_point(report: Report, fold_scores: Sequence[float]) -> tuple[int, flo
     return None
 
 
-def best_rival(scores: Mapping[int, Sequence[float]], folds: int) -> int | None:
-    """The trial with the best mean over the first `folds` folds.
-
-    Args:
-        scores: By trial, its accuracy on each fold it has finished; it may still be running.
-        folds: How many folds to compare on, at least 1.
-
-    Returns:
-        Its number, or None if no trial has done that many.
-    """
-    means = {number: fmean(found[:folds]) for number, found in scores.items() if len(found) >= folds}
-    return max(means, key=lambda number: means[number], default=None)
-
-
-def behind(scores: Sequence[float], leader: Sequence[float], images: int) -> float:
-    """How far a trial is behind the leader on the folds both have done, in standard errors.
+def behind(scores: Sequence[float], rival: Sequence[float], images: int) -> float:
+    """How far a trial is behind another on the folds both have done, in standard errors.
 
     The error is the binomial one of two independent accuracies. It is larger than that of a paired difference on the
     same images, which leaves room for the luck of one training run.
 
     Args:
         scores: The trial's accuracy on each fold it has finished, 0 to 1.
-        leader: The leader's, on at least as many folds.
+        rival: The other's, on at least as many folds.
         images: Validation images in one fold.
 
     Returns:
-        Positive when the leader is ahead; 0.0 when the trial has no score yet.
+        Positive when the other is ahead; 0.0 when the trial has no score yet.
     """
     if not scores:
         return 0.0
-    mine, theirs = fmean(scores), fmean(leader[: len(scores)])
+    mine, theirs = fmean(scores), fmean(rival[: len(scores)])
     count = images * len(scores)
     # One image more on the wrong side keeps a perfect score from having no error at all.
     variance = sum(max(p * (1 - p), 1 / count) / count for p in (mine, theirs))
     return (theirs - mine) / sqrt(variance)
 
 
-def hopeless(scores: Sequence[float], leader: Sequence[float], images: int) -> bool:
-    """Whether a trial that has just finished a fold may stop: the leader is out of its reach."""
-    return behind(scores, leader, images) > STANDARD_ERRORS
+def lost_to(scores: Sequence[float], rivals: Mapping[int, Sequence[float]], images: int) -> tuple[int, float] | None:
+    """The trial that puts one that has just finished a fold out of the running.
+
+    Args:
+        scores: The trial's accuracy on each fold it has finished, at least one.
+        rivals: By trial, its accuracies; it may still be running, and the trial itself may be among them.
+        images: Validation images in one fold.
+
+    Returns:
+        The best rival on the same folds and by how many standard errors it leads, if that is more than
+        `STANDARD_ERRORS`; else None.
+    """
+    done = len(scores)
+    level = {number: found[:done] for number, found in rivals.items() if len(found) >= done}
+    best = max(level, key=lambda number: fmean(level[number]), default=None)
+    if best is None:
+        return None
+    gap = behind(scores, level[best], images)
+    return (best, gap) if gap > STANDARD_ERRORS else None

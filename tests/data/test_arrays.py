@@ -71,7 +71,7 @@ def test_resizing_is_bilinear_and_square(npz: Write, cache: Path, digits: Digits
 
 def test_a_size_brings_train_and_test_together(npz: Write, cache: Path, digits: Digits) -> None:
     path = npz(x_train=digits.pixels, y_train=digits.labels, x_test=digits.pixels[:, :6], y_test=digits.labels)
-    with pytest.raises(DataError, match=r"training images are \(8, 8, 1\) and test images \(6, 8, 1\).*give a size"):
+    with pytest.raises(DataError, match=r"images are \(8, 8, 1\) and test images \(6, 8, 1\).*resize .* with --size"):
         load_data(path, cache=cache)
     dataset = load_data(path, 8, cache)
     assert dataset.test is not None

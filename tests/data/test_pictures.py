@@ -144,7 +144,7 @@ def test_the_exif_orientation_is_honoured(
 
 def test_mixed_sizes_need_a_size(folder: Path, cache: Path, digits: Digits) -> None:
     Image.fromarray(digits.pixels[0][:, :6]).save(folder / "1" / "9.png")
-    with pytest.raises(DataError, match=r"0/0\.png is 8×8 and 1/9\.png is 6×8 \(width×height\).*give a size"):
+    with pytest.raises(DataError, match=r"0/0\.png is 8×8 and 1/9\.png is 6×8 \(width×height\).*resize .* with --size"):
         load_data(folder, cache=cache)
     images = load_data(folder, 16, cache).train.images
     assert images.shape == (13, 16, 16, 1)

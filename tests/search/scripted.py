@@ -12,8 +12,11 @@ Script = Callable[[TrialJob, int, int], float | str]
 class ScriptedExecutor:
     """Runs up to `workers` jobs by taking one epoch of each in turn."""
 
-    def __init__(self, script: Script, workers: int = 1) -> None:
+    def __init__(
+        self, script: Script, workers: int = 1, seconds: Callable[[TrialJob], float] = lambda job: 0.01
+    ) -> None:
         self._script = script
+        self._seconds = seconds
         self._slots = workers
         self._running: dict[int, Iterator[Report | Outcome]] = {}
         self._stopped: set[int] = set()
@@ -58,5 +61,5 @@ class ScriptedExecutor:
                 if isinstance(score, str):
                     yield Outcome(job.trial, "failed", 1.0, score)
                     return
-                yield Report(job.trial, fold, epoch, epochs, 0.5, score, 0.5, score, 0.01)
+                yield Report(job.trial, fold, epoch, epochs, 0.5, score, 0.5, score, self._seconds(job))
         yield Outcome(job.trial, "finished", 1.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from archsearch.search.pruning import behind, best_rival, hopeless, optuna_point
+from archsearch.search.pruning import behind, lost_to, optuna_point
 from archsearch.training.job import Report
 
 
@@ -36,11 +36,11 @@ def test_only_shared_folds_count() -> None:
     assert behind([], [0.9], 100) == 0
 
 
-def test_the_best_rival_is_the_best_on_the_folds_that_count() -> None:
-    scores = {0: (0.9, 0.99), 1: (0.95,), 2: (0.94, 0.9), 3: ()}
-    assert best_rival(scores, 1) == 1
-    assert best_rival(scores, 2) == 0
-    assert best_rival(scores, 3) is None
+def test_the_best_rival_on_the_same_folds_is_named() -> None:
+    rivals = {0: (0.9, 0.99), 1: (0.95,), 2: (0.94, 0.9), 3: (), 7: (0.5,)}
+    assert lost_to((0.5,), rivals, 1000) == (1, behind((0.5,), (0.95,), 1000))
+    assert lost_to((0.5, 0.5), rivals, 1000) == (0, behind((0.5, 0.5), (0.9, 0.99), 1000))
+    assert lost_to((0.5, 0.5, 0.5), rivals, 1000) is None
 
 
 def test_more_folds_are_more_certain() -> None:
@@ -58,5 +58,7 @@ def test_more_folds_are_more_certain() -> None:
         ([0.999], [0.98], 500, False),
     ],
 )
-def test_hopeless_is_out_of_reach(mine: list[float], leader: list[float], images: int, verdict: bool) -> None:
-    assert hopeless(mine, leader, images) is verdict
+def test_a_trial_is_lost_when_the_best_is_out_of_reach(
+    mine: list[float], leader: list[float], images: int, verdict: bool
+) -> None:
+    assert (lost_to(mine, {1: leader, 2: mine}, images) is not None) is verdict
