@@ -71,9 +71,12 @@ def search_seconds_left(budget: Budget, spent: float, leader: TrialRecord | None
 
 def too_slow(record: TrialRecord, budget: Budget, spent: float, folds: int) -> bool:
     """Whether a running trial could not be finished and then retrained before the time is up."""
+    if len(record.reports) < 2:
+        return False  # The first epoch's time is not that of the others: tracing is in it.
     need = remaining_seconds(record, folds)
     return need > search_seconds_left(budget, spent, record, folds)
 
 
 def _epoch_seconds(record: TrialRecord) -> float:
-    return fmean(report.seconds for report in record.reports)
+    # The first epoch has the tracing in it.
+    return fmean(report.seconds for report in record.reports[1:] or record.reports)

@@ -26,7 +26,7 @@ from archsearch.training.job import Outcome, Report, TrialJob
 
 logger = logging.getLogger(__name__)
 
-MOST_DRAWS_IN_VAIN = 300
+MOST_DRAWS_IN_VAIN = 200
 """So many infeasible or repeated draws on end, and there is nothing left to try."""
 MOST_FAILURES_ON_END = 10
 POLL_SECONDS = 0.25
@@ -247,22 +247,22 @@ class Coordinator:
     def _on_outcome(self, outcome: Outcome) -> None:
         number = outcome.trial
         self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
-        state, verdict = self._verdicts.pop(number, ("interrupted", ENDED_FIRST))
-        finished = len(self._records[number].fold_scores) == len(self.folds)
-        if finished:
-            score = self._records[number].score
-            self._tell(number, "complete", "", TrialState.COMPLETE, score)
-            self._failures_on_end = 0
-        elif state == "pruned":
-            self._tell(number, state, verdict, TrialState.PRUNED)
-            self._failures_on_end = 0
+        verdict = self._verdicts.pop(number, None)
+        now = self._records[number]
+        if len(now.fold_scores) == len(self.folds):
+            self._tell(number, "complete", "", TrialState.COMPLETE, now.score)
+        elif verdict is not None:
+            # The sampler is to learn from what was too slow, too, so it is not told that the trial failed.
+            self._tell(number, *verdict, TrialState.PRUNED)
         elif outcome.state == "failed":
             self._tell(number, "failed", outcome.error, TrialState.FAIL)
             self._failures_on_end += 1
             if self._failures_on_end >= MOST_FAILURES_ON_END:
                 raise SearchError(f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}")
+            return
         else:
-            self._tell(number, state, verdict, TrialState.FAIL)
+            self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
+        self._failures_on_end = 0
 
     def _tell(
         self, number: int, state: State, reason: str, optuna_state: TrialState, value: float | None = None
