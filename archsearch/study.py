@@ -18,7 +18,6 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
 from archsearch.errors import SearchError, StudyError
 from archsearch.report.collect import ReportData, collect
-from archsearch.report.page import write_report
 from archsearch.search import record
 from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
@@ -69,6 +68,8 @@ class Study:
 
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
+        from archsearch.report.page import write_report
+
         data = collect(self.info, self.trials(), self.winner())
         write_report(self.folder, data)
         return data

@@ -71,7 +71,7 @@ def modules_after(code: str) -> set[str]:
         ),
         ("import archsearch.training.job, archsearch.data.sources", {"tensorflow", "optuna"}),
         ("import archsearch.report.page", {"tensorflow", "keras"}),
-        ("import archsearch.study, archsearch.display", {"tensorflow", "keras"}),
+        ("import archsearch.study, archsearch.display", {"tensorflow", "keras", "sklearn", "plotly"}),
         ("import archsearch.training.crossval", {"optuna", "plotly"}),
     ],
 )

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from archsearch.data.dataset import Dataset, ImageSet, cache_folder, make_once
 from archsearch.errors import DataError
@@ -72,6 +71,8 @@ def make_splits(dataset: Dataset, folds: int, seed: int, cache: Path | None = No
 
 
 def _splits(train: ImageSet, test: ImageSet, origin: Literal["given", "stratified"], folds: int, seed: int) -> Splits:
+    from sklearn.model_selection import StratifiedKFold  # two seconds that only a split should cost
+
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     chosen = tuple(held_out.astype(np.int32) for _, held_out in splitter.split(np.zeros(len(train)), train.labels))
     digest = hashlib.sha256()
@@ -82,6 +83,8 @@ def _splits(train: ImageSet, test: ImageSet, origin: Literal["given", "stratifie
 
 def _test_indices(labels: Indices, seed: int) -> Indices:
     """A stratified share of the images, ascending; at least as many as there are classes."""
+    from sklearn.model_selection import train_test_split
+
     count = max(math.ceil(len(labels) * TEST_SHARE), len(np.unique(labels)))
     everything = np.arange(len(labels), dtype=np.int32)
     _, chosen = train_test_split(everything, test_size=count, stratify=labels, random_state=seed)
