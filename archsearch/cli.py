@@ -78,16 +78,15 @@ def search(
         pruner=pruner,
     )
     console = _console()
-    console.print(f"searching {config.space} on {config.data}; the study is in {config.out}", highlight=False)
     with _ctrl_c() as interrupted:
         with display.follow(console) as watch:
             study, ended = run_search(config, watch, interrupted)
-        console.print(f"search over: {ended}", highlight=False)
+        console.print(f"search over: {ended}")
         study.report()
         if not interrupted():
             _retrain(study, interrupted)
         if interrupted():
-            console.print(f"report: {study.folder.report}\nThe same command goes on from here.", highlight=False)
+            console.print(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
     console.print(display.ranking_table(study.report()))
     _print_winner(study)
@@ -103,7 +102,7 @@ def status(study: StudyPath) -> None:
     found = Study(study)
     data = collect(found.info, found.trials(), found.winner())
     console = _console()
-    console.print(display.study_lines(data), highlight=False)
+    console.print(display.study_lines(data))
     if data.ranking:
         console.print(display.ranking_table(data))
 
@@ -115,7 +114,7 @@ def report(study: StudyPath) -> None:
 
     found = Study(study)
     found.report()
-    _console().print(f"report: {found.folder.report}", highlight=False)
+    _console().print(f"report: {found.folder.report}")
 
 
 @app.command()
@@ -164,7 +163,7 @@ def dashboard(
     """Open Optuna's dashboard on a study, also while it runs."""
     from archsearch.dashboard import serve
 
-    _console().print(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)", highlight=False)
+    _console().print(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)")
     try:
         serve(study, host, port)
     except OSError as error:
@@ -180,18 +179,29 @@ def data_check(source: Annotated[str, typer.Argument(help="What --data takes.")]
     from archsearch.data.check import check_data
 
     check = check_data(source, size)
-    _console().print(display.data_view(check), highlight=False)
+    _console().print(display.data_view(check))
 
 
 def main() -> None:
     """Runs the command line; errors become one message and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
+    except _Interrupted:
+        _fail("interrupted; what was finished is kept", 130)
     except InputError as error:
         _fail(error, 2)
     except ArchsearchError as error:
         _fail(error, 1)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, under a name that Typer does not turn into its own."""
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise _Interrupted
 
 
 def _fail(message: object, code: int) -> NoReturn:
@@ -202,18 +212,19 @@ def _fail(message: object, code: int) -> NoReturn:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    # Names of folders and classes may hold brackets: nothing that is printed is markup.
+    return Console(markup=False, highlight=False)
 
 
 def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:
+    if study.is_retrained:
+        return
     console = _console()
 
     def show(epoch: int, epochs: int, score: "Score") -> None:
-        console.print(
-            f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}", highlight=False
-        )
+        console.print(f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")
 
-    console.print("retraining the best architecture on everything but the test set", highlight=False)
+    console.print("retraining the best architecture on everything but the test set")
     study.retrain(show, interrupted)
 
 
@@ -221,7 +232,7 @@ def _print_winner(study: "Study") -> None:
     from archsearch import display
 
     if winner := study.winner():
-        _console().print(display.winner_lines(winner, study.folder), highlight=False, soft_wrap=True)
+        _console().print(display.winner_lines(winner, study.folder), soft_wrap=True)
 
 
 @contextmanager
@@ -231,7 +242,7 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
 
     def handle(number: int, frame: object) -> None:
         if came:
-            raise KeyboardInterrupt
+            raise _Interrupted
         came.append(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,5 +1,6 @@
 """Optuna's dashboard on a study, also while it runs."""
 
+import socket
 from pathlib import Path
 
 from archsearch.search.folder import StudyFolder
@@ -22,4 +23,6 @@ def serve(study: Path, host: str, port: int) -> None:
 
     folder = StudyFolder(study)
     folder.read_info()
+    # The server says that it listens before it tries to.
+    socket.create_server((host, port)).close()
     run_server(open_storage(folder), host, port)

@@ -116,7 +116,7 @@ class PlainLines:
 
     def _print(self, progress: Progress, line: str) -> None:
         self._last = time.monotonic()
-        self._console.print(f"{clock(progress.seconds)}  {line}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{clock(progress.seconds)}  {line}", soft_wrap=True)
 
 
 def ended_line(record: TrialRecord) -> str:

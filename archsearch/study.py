@@ -66,6 +66,16 @@ class Study:
         """The retrained winner, or None before `retrain`."""
         return self.folder.read_winner()
 
+    def best(self) -> TrialRecord | None:
+        """The best trial that has run every fold, or None before the first."""
+        return next(iter(record.ranking(self.trials())), None)
+
+    @property
+    def is_retrained(self) -> bool:
+        """Whether the model in best/ is the best trial's."""
+        best, winner = self.best(), self.winner()
+        return bool(best and winner and best.number == winner.trial and self.folder.model.is_file())
+
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
         from archsearch.report.page import write_report
@@ -106,15 +116,14 @@ class Study:
         Raises:
             SearchError: No trial has run every fold.
         """
-        best = next(iter(record.ranking(self.trials())), None)
+        if self.is_retrained:
+            return self.winner()
+        best = self.best()
         if best is None:
             raise SearchError(
                 f"{self.path}: no trial has run all {self.info.folds} folds, so there is no winner; continue the search"
                 " with more --time or more --trials"
             )
-        before = self.winner()
-        if before is not None and before.trial == best.number and self.folder.model.is_file():
-            return before
         with environment(TENSORFLOW), stderr_to(os.devnull):
             from archsearch.retrain import retrain
 
@@ -225,8 +234,8 @@ def _describe(config: SearchConfig, space: Space, data: Dataset, splits: Splits)
 
 SAME = {
     "space_hash": "the search space has changed",
-    "fingerprint": "the data has changed",
     "size": "--size has changed",
+    "fingerprint": "the data has changed",
     "folds": "--folds has changed",
     "seed": "--seed has changed",
     "sampler": "--sampler has changed",
@@ -236,8 +245,9 @@ SAME = {
 """What must be as it was when a study began for it to go on, and what to say when it is not."""
 
 
-BEGINNINGS = {".lock", "journal.log", "journal.log.lock", "space.yaml"}
-"""What a search that was killed while it made its folder can have left in it."""
+def _is_beginning(name: str) -> bool:
+    """Whether a search that was killed while it made its folder can have left this file in it."""
+    return name.startswith(".") or name in ("journal.log", "journal.log.lock", "space.yaml")
 
 
 def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
@@ -251,7 +261,7 @@ def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
                 f"(found {getattr(info, name)}, expected {getattr(before, name)}); "
                 "choose another --out, or give what it began with"
             )
-    elif folder.path.is_dir() and not BEGINNINGS.issuperset(file.name for file in folder.path.iterdir()):
+    elif folder.path.is_dir() and any(not _is_beginning(file.name) for file in folder.path.iterdir()):
         raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
     elif folder.path.exists() and not folder.path.is_dir():
         raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")

@@ -7,7 +7,7 @@ from statistics import fmean
 from archsearch.search.record import TrialRecord
 
 REPORT_SECONDS = 20.0
-"""What loading TensorFlow, scoring the test set and writing the report may take."""
+"""What loading TensorFlow, scoring the test set and writing the report may take; of a short budget, a fifth."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def search_seconds_left(budget: Budget, spent: float, leader: TrialRecord | None
     if budget.seconds is None:
         return float("inf")
     aside = retraining_seconds(leader, folds) if leader else 0.0
-    return budget.seconds - REPORT_SECONDS - aside - spent
+    return budget.seconds - min(REPORT_SECONDS, budget.seconds / 5) - aside - spent
 
 
 def too_slow(record: TrialRecord, budget: Budget, spent: float, folds: int) -> bool:

@@ -154,7 +154,7 @@ class Coordinator:
         except TrialError as error:
             logger.warning("trial %d: %s", trial.number, error)
             self.study.tell(trial, state=TrialState.FAIL)
-            self._count_in_vain()
+            self._count_in_vain(str(error))
             return
         size = cost(candidate.architecture)
         name = digest(candidate)
@@ -172,10 +172,11 @@ class Coordinator:
         self._records[trial.number] = begun
         if excess := self._excess(trial, size):
             self._tell(trial.number, "infeasible", excess, TrialState.PRUNED)
-            self._count_in_vain()
+            self._count_in_vain(excess)
         elif twin is not None:
-            self._tell(trial.number, "duplicate", f"the same as trial {twin.number}", TrialState.FAIL)
-            self._count_in_vain()
+            same = f"the same as trial {twin.number}"
+            self._tell(trial.number, "duplicate", same, TrialState.FAIL)
+            self._count_in_vain(same)
         else:
             self._draws_in_vain = 0
             record.write(trial, begun)
@@ -196,16 +197,15 @@ class Coordinator:
                 excess = excess or f"{found:,} {name}, the limit is {limit:,}"
         return excess
 
-    def _count_in_vain(self) -> None:
+    def _count_in_vain(self, reason: str) -> None:
         self._draws_in_vain += 1
         if self._draws_in_vain < MOST_DRAWS_IN_VAIN:
             return
         self._exhausted = True
         if not any(r.state in TRIED for r in self._all()):
-            last = self._all()[-1]
             raise SearchError(
                 f"{self.space.file}: {MOST_DRAWS_IN_VAIN} candidates were drawn and none could be trained; "
-                f"the last one: {last.reason}. Raise the limits or make the space smaller."
+                f"the last one: {reason}. Raise the limits or make the space smaller."
             )
 
     def _on_report(self, report: Report) -> None:
