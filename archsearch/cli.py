@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from archsearch.errors import ArchsearchError, InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from archsearch.study import Study
     from archsearch.training.fit import Score
 
@@ -77,18 +79,17 @@ def search(
         sampler=sampler,
         pruner=pruner,
     )
-    console = _console()
     with _ctrl_c() as interrupted:
-        with display.follow(console) as watch:
+        with display.follow(_console()) as watch:
             study, ended = run_search(config, watch, interrupted)
-        console.print(f"search over: {ended}")
+        typer.echo(f"search over: {ended}")
         study.report()
         if not interrupted():
             _retrain(study, interrupted)
         if interrupted():
-            console.print(f"report: {study.folder.report}\nThe same command goes on from here.")
+            typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
-    console.print(display.ranking_table(study.report()))
+    _console().print(display.ranking_table(study.report()))
     _print_winner(study)
 
 
@@ -101,10 +102,9 @@ def status(study: StudyPath) -> None:
 
     found = Study(study)
     data = collect(found.info, found.trials(), found.winner())
-    console = _console()
-    console.print(display.study_lines(data))
+    typer.echo(display.study_lines(data))
     if data.ranking:
-        console.print(display.ranking_table(data))
+        _console().print(display.ranking_table(data))
 
 
 @app.command()
@@ -114,7 +114,7 @@ def report(study: StudyPath) -> None:
 
     found = Study(study)
     found.report()
-    _console().print(f"report: {found.folder.report}")
+    typer.echo(f"report: {found.folder.report}")
 
 
 @app.command()
@@ -144,11 +144,9 @@ def export(
 
     # `--format a b`: what follows the first name arrives as further arguments.
     for made in Study(study).export([*(format or []), *(more or [])]):
-        _console().print(
+        typer.echo(
             f"{made.format}: {made.path}, {made.bytes / 1e6:.2f} MB, "
-            f"differs by at most {made.largest_difference:.1e} on {made.images} images",
-            highlight=False,
-            soft_wrap=True,
+            f"differs by at most {made.largest_difference:.1e} on {made.images} images"
         )
 
 
@@ -163,9 +161,11 @@ def dashboard(
     """Open Optuna's dashboard on a study, also while it runs."""
     from archsearch.dashboard import serve
 
-    _console().print(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)")
+    typer.echo(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)")
     try:
         serve(study, host, port)
+    except _Interrupted:
+        return
     except OSError as error:
         raise InputError(
             f"dashboard: cannot listen on {host}:{port}: {error.strerror}; choose another --port"
@@ -174,12 +174,17 @@ def dashboard(
 
 @data_app.command("check")
 def data_check(source: Annotated[str, typer.Argument(help="What --data takes.")], size: Size = None) -> None:
-    """Say what a data source holds: images, classes, balance, duplicates, unreadable files."""
+    """Say what a data source holds: images, classes, balance, duplicates, unreadable files.
+
+    Ends with exit code 2 if no search can be run on it.
+    """
     from archsearch import display
     from archsearch.data.check import check_data
 
     check = check_data(source, size)
-    _console().print(display.data_view(check))
+    _console().print(display.data_view(check), soft_wrap=True)
+    if check.problems:
+        raise typer.Exit(2)
 
 
 def main() -> None:
@@ -209,7 +214,7 @@ def _fail(message: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _console() -> Any:
+def _console() -> "Console":
     from rich.console import Console
 
     # Names of folders and classes may hold brackets: nothing that is printed is markup.
@@ -219,12 +224,12 @@ def _console() -> Any:
 def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:
     if study.is_retrained:
         return
-    console = _console()
 
     def show(epoch: int, epochs: int, score: "Score") -> None:
-        console.print(f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")
+        typer.echo(f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")
 
-    console.print("retraining the best architecture on everything but the test set")
+    if study.best():
+        typer.echo("retraining the best architecture on everything but the test set")
     study.retrain(show, interrupted)
 
 
@@ -232,7 +237,7 @@ def _print_winner(study: "Study") -> None:
     from archsearch import display
 
     if winner := study.winner():
-        _console().print(display.winner_lines(winner, study.folder), soft_wrap=True)
+        typer.echo(display.winner_lines(winner, study.folder))
 
 
 @contextmanager

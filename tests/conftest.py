@@ -1,11 +1,17 @@
 """What tests of several parts share: a cache of their own, real digits, and small candidates."""
 
 import os
+import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from searches import Cli, Done, Searched, search_small
 
+from archsearch.cli import main
+from archsearch.study import Study
 from archsearch.training.environment import ONE_THREAD, TENSORFLOW
 
 # As a worker has them, and before anything imports TensorFlow.
@@ -30,3 +36,38 @@ def mnist() -> Path:
     if not MNIST.is_file():
         pytest.skip(f"{MNIST} is not there")
     return MNIST
+
+
+@pytest.fixture(scope="session")
+def searched(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """One real search, reported and retrained. Only to be read: a test that changes a study takes `a_copy`."""
+    folder = tmp_path_factory.mktemp("searched")
+    return search_small(folder / "small.yaml", folder / "study")
+
+
+@pytest.fixture
+def a_copy(searched: Searched, tmp_path: Path) -> Study:
+    """The study of `searched`, in a folder that may be changed."""
+    return Study(Path(shutil.copytree(searched.study.path, tmp_path / "copy")))
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """The command line, in this process: words in; exit code, standard output and standard error out."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["archsearch", *map(str, words)])
+        capfd.readouterr()
+        code: int | str | None = 0
+        ours = signal.getsignal(signal.SIGINT)
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            signal.signal(signal.SIGINT, ours)
+        said = capfd.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run

@@ -164,7 +164,6 @@ def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path) -
         textwrap.dedent(f"""
         import sys, time
         from pathlib import Path
-from typing import Any
         import numpy as np
         sys.path.insert(0, {str(Path(__file__).parents[1])!r})
         from candidates import candidate

@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -61,7 +63,7 @@ class LocalExecutor:
         ours, theirs = self._context.Pipe()
         log = Path(self._logs.name) / f"{job.trial}.log"
         process = self._context.Process(target=_work, args=(theirs, job, log), name=f"archsearch-trial-{job.trial}")
-        with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull):
+        with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull), _without_ctrl_c():
             process.start()
         theirs.close()
         self._workers[job.trial] = _Worker(process, ours, log, time.monotonic())
@@ -100,6 +102,20 @@ class LocalExecutor:
             worker.connection.close()
         self._workers.clear()
         self._logs.cleanup()
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Holds SIGINT back for a while; a server that is started meanwhile, and its workers, never get it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # Left to the server's start, this would let SIGINT through again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context() -> "ForkServerContext | SpawnContext":
@@ -146,7 +162,7 @@ class _StopTold(Exception):
 
 def _work(connection: Connection, job: TrialJob, log: Path) -> None:
     """What a worker process does: train, report, say how it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to answer, under Windows too.
     started = time.monotonic()
 
     def between_steps() -> None:

@@ -1,0 +1,66 @@
+"""Optuna's dashboard on a real study, as a process that listens."""
+
+import json
+import signal
+import socket
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from searches import Cli, Searched, background, contents
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(urlopen(url, timeout=5).status == 200)
+    except URLError:
+        return False
+
+
+def get(url: str) -> Any:
+    with urlopen(url, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def test_the_dashboard_shows_the_study(searched: Searched) -> None:
+    port = free_port()
+    before = contents(searched.study.path)
+    with background("dashboard", searched.study.path, "--port", port) as dashboard:
+        dashboard.until(f"dashboard: http://127.0.0.1:{port}/")
+        url = f"http://127.0.0.1:{port}"
+        dashboard.wait_for(lambda: answers(url))
+        assert answers(f"{url}/")
+        (study,) = get(f"{url}/api/studies")["study_summaries"]
+        assert study["study_name"] == "archsearch"
+        trials = get(f"{url}/api/studies/{study['study_id']}?after=0")["trials"]
+        kept = searched.study.trials()
+        assert len(trials) == len(kept)
+        assert [trial["values"] for trial in trials if trial["state"] == "Complete"] == [
+            [trial.score] for trial in kept if trial.state == "complete"
+        ]
+        dashboard.ctrl_c()
+        done = dashboard.finish()
+        assert done.code in (0, 128 + signal.SIGINT)
+        assert "Traceback" not in done.err
+    assert contents(searched.study.path) == before
+
+
+def test_a_port_in_use_is_an_input_error(searched: Searched, cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = cli("dashboard", searched.study.path, "--port", port)
+    assert done.code == 2
+    assert done.err.startswith(f"dashboard: cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert done.err.endswith("; choose another --port\n")
+    assert done.err.count("\n") == 1

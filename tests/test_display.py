@@ -1,0 +1,164 @@
+"""What the terminal shows, as text."""
+
+import re
+from io import StringIO
+
+import pytest
+from candidates import architecture, block, candidate
+from rich.console import Console
+
+from archsearch import display
+from archsearch.display import PlainLines, clock, ended_line, follow, percent, progress_view
+from archsearch.search.budget import Budget
+from archsearch.search.coordinator import Progress
+from archsearch.search.record import State, TrialRecord, ranking
+from archsearch.space.architecture import Stage
+from archsearch.training.job import Report
+
+
+def record(number: int, state: State, scores: tuple[float, ...] = (), **changes: object) -> TrialRecord:
+    """A trial that has finished a fold of one epoch for each score."""
+    fields: dict[str, object] = {
+        "number": number,
+        "state": state,
+        "candidate": candidate(architecture(Stage(blocks=(block(filters=8 + number),), downsample="max"))),
+        "digest": str(number),
+        "parameters": 1_000 * (number + 1),
+        "flops": 20_000,
+        "reports": tuple(Report(number, fold, 1, 1, 0.5, 0.9, 0.5, score, 1.0) for fold, score in enumerate(scores)),
+    }
+    return TrialRecord.model_validate(fields | changes)
+
+
+def progress(*records: TrialRecord, trials: int | None = 8, limit: float | None = 600, seconds: float = 75) -> Progress:
+    return Progress(seconds, Budget(trials, limit), records, next(iter(ranking(records)), None))
+
+
+def shown(what: object, width: int = 80) -> str:
+    console = Console(record=True, width=width, force_terminal=True, file=StringIO())
+    console.print(what)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.9, "0:07"), (59.99, "0:59"), (60, "1:00"), (750, "12:30"), (3599, "59:59"), (3723, "1:02:03")],
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "text"),
+    [(0.98314, 0.0012, "98.31 ± 0.12 %"), (0.98314, None, "98.31 %"), (1.0, 0.0, "100.00 ± 0.00 %"), (None, None, "–")],
+)
+def test_percent(score: float | None, error: float | None, text: str) -> None:
+    assert percent(score, error) == text
+
+
+def test_before_the_first_result() -> None:
+    text = shown(progress_view(progress(record(0, "running"))))
+    first, best, running, counts = text.splitlines()
+    assert first.rstrip().endswith("1:15 of 10:00 · 0 of 8 trials")
+    assert best.rstrip() == "best: no trial has run every fold yet"
+    assert re.match(r"  trial 0  +fold 1  +starting +conv3-8 ↓ → flatten", running)
+    assert counts.rstrip() == "1 running"
+
+
+def test_in_mid_search() -> None:
+    text = shown(
+        progress_view(
+            progress(
+                record(0, "complete", (0.95, 0.96, 0.97)),
+                record(1, "complete", (0.94, 0.94, 0.94)),
+                record(2, "running", (0.9, 0.5)),
+                record(3, "infeasible", reason="too large"),
+                record(4, "pruned", (0.2,)),
+            )
+        )
+    )
+    assert "1:15 of 10:00 · 3 of 8 trials" in text
+    assert "best: 96.00 ± 0.58 %  trial 0, 1,000 parameters" in text
+    assert re.search(r"trial 2 +fold 2 +epoch 1/1 +50\.00 % +conv3-10", text)
+    assert "trial 1 " not in text
+    assert "1 running  2 complete  1 pruned  1 infeasible" in text
+
+
+@pytest.mark.parametrize(
+    ("trials", "limit", "text"),
+    [(8, None, "1:15 · 0 of 8 trials"), (None, 600, "1:15 of 10:00"), (None, 60, "of 1:00")],
+)
+def test_only_what_is_limited_is_counted(trials: int | None, limit: float | None, text: str) -> None:
+    first = shown(progress_view(progress(record(0, "running"), trials=trials, limit=limit))).splitlines()[0]
+    assert first.rstrip().endswith(text)
+    assert "None" not in first
+
+
+def bar(trials: int) -> int:
+    done = [record(number, "complete", (0.9,) * 3) for number in range(trials)]
+    return shown(progress_view(progress(*done, limit=None))).splitlines()[0].count("━")
+
+
+def test_the_bar_is_full_when_the_budget_is_spent() -> None:
+    assert bar(8) == bar(9) == 40
+
+
+def test_a_wide_network_is_cut_and_not_wrapped() -> None:
+    stage = Stage(blocks=(block(filters=8), block(filters=16), block(filters=24)), downsample="max")
+    wide = record(0, "running", candidate=candidate(architecture(*[stage] * 3)))
+    lines = shown(progress_view(progress(wide))).splitlines()
+    assert len(lines) == 4
+    assert lines[2].rstrip().endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("ended", "line"),
+    [
+        (
+            record(0, "complete", (0.95, 0.96, 0.97), baseline=True),
+            "trial 0 complete 96.00 ± 0.58 %: baseline",
+        ),
+        (record(3, "complete", (0.95, 0.96, 0.97)), "trial 3 complete 96.00 ± 0.58 %: conv3-11 ↓ → flatten"),
+        (
+            record(1, "pruned", (0.2,), reason="others did better"),
+            "trial 1 pruned: conv3-9 ↓ → flatten (others did better)",
+        ),
+        (record(2, "failed", reason="[Errno 28] no disk"), "trial 2 failed: conv3-10 ↓ → flatten ([Errno 28] no disk)"),
+    ],
+)
+def test_a_line_for_a_trial_that_has_ended(ended: TrialRecord, line: str) -> None:
+    assert ended_line(ended) == line
+
+
+def told(lines: PlainLines, console: Console, now: Progress) -> list[str]:
+    lines(now)
+    return console.export_text().splitlines()
+
+
+def test_plain_lines_tell_each_end_once() -> None:
+    console = Console(record=True, width=40, file=StringIO(), markup=False)
+    lines = PlainLines(console)
+    earlier = record(0, "complete", (0.95, 0.96, 0.97), baseline=True)
+    assert told(lines, console, progress(earlier, record(1, "running"))) == []
+    failed = record(1, "failed", reason="[bold] " + "long " * 20 + "end")
+    (line,) = told(lines, console, progress(earlier, failed))
+    assert line == f"1:15  {ended_line(failed)}"
+    assert told(lines, console, progress(earlier, failed)) == []
+
+
+def test_plain_lines_give_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(record=True, file=StringIO())
+    lines = PlainLines(console)
+    now = progress(record(0, "running"))
+    assert told(lines, console, now) == []
+    monkeypatch.setattr(display, "LINE_SECONDS", -1.0)
+    assert told(lines, console, now) == ["1:15  best: no trial has run every fold yet; 1 running"]
+
+
+def test_only_a_terminal_is_drawn_on() -> None:
+    for terminal in (True, False):
+        file = StringIO()
+        with follow(Console(file=file, force_terminal=terminal, width=80)) as watch:
+            watch(progress(record(0, "running")))
+            watch(progress(record(0, "complete", (0.95, 0.96, 0.97))))
+        assert ("\x1b[" in file.getvalue()) == terminal
