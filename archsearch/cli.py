@@ -84,6 +84,8 @@ def search(
             study, ended = run_search(config, watch, interrupted)
         typer.echo(f"search over: {ended}")
         study.report()
+        if study.best() is None:
+            typer.echo(f"report: {study.folder.report}")
         if not interrupted():
             _retrain(study, interrupted)
         if interrupted():
@@ -91,6 +93,7 @@ def search(
             raise typer.Exit(130)
     _console().print(display.ranking_table(study.report()))
     _print_winner(study)
+    typer.echo("The same command with more --time or --trials searches on.")
 
 
 @app.command()
@@ -161,9 +164,8 @@ def dashboard(
     """Open Optuna's dashboard on a study, also while it runs."""
     from archsearch.dashboard import serve
 
-    typer.echo(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)")
     try:
-        serve(study, host, port)
+        serve(study, host, port, lambda: typer.echo(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)"))
     except _Interrupted:
         return
     except OSError as error:
@@ -223,6 +225,7 @@ def _console() -> "Console":
 
 def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:
     if study.is_retrained:
+        typer.echo("best/ has the best architecture already, retrained and tested")
         return
 
     def show(epoch: int, epochs: int, score: "Score") -> None:

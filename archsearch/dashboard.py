@@ -1,19 +1,21 @@
 """Optuna's dashboard on a study, also while it runs."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from archsearch.search.folder import StudyFolder
 from archsearch.search.storage import open_storage
 
 
-def serve(study: Path, host: str, port: int) -> None:
+def serve(study: Path, host: str, port: int, ready: Callable[[], None] = lambda: None) -> None:
     """Serves the dashboard until interrupted. It has no password: whoever reaches it can delete the study.
 
     Args:
         study: A study's folder.
         host: Address to listen on.
         port: TCP port, 1 to 65535.
+        ready: Called when everything is in order, just before the server starts.
 
     Raises:
         StudyError: `study` holds no study.
@@ -25,4 +27,5 @@ def serve(study: Path, host: str, port: int) -> None:
     folder.read_info()
     # The server says that it listens before it tries to.
     socket.create_server((host, port)).close()
+    ready()
     run_server(open_storage(folder), host, port)

@@ -85,7 +85,7 @@ def _running(records: Sequence[TrialRecord]) -> Table:
             last = record.reports[-1] if record.reports else None
             table.add_row(
                 f"  trial {record.number}",
-                f"fold {last.fold + 1 if last else 1}",
+                f"fold {last.fold if last else 0}",
                 f"epoch {last.epoch}/{last.epochs}" if last else "starting",
                 percent(last.val_accuracy) if last else "",
                 Text(architecture_line(record.candidate.architecture), "dim", no_wrap=True, overflow="ellipsis"),
@@ -142,7 +142,7 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("rank", "trial", "accuracy", "parameters", "FLOPs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("architecture", overflow="fold")
+    table.add_column("architecture; optimizer", overflow="fold")
     for row in data.ranking[:rows]:
         table.add_row(
             str(row.rank),
@@ -151,8 +151,11 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
             f"{row.parameters:,}",
             f"{row.flops:,}",
             f"{row.seconds:.0f}",
-            row.architecture,
+            f"{row.architecture}; {row.optimizer}",
         )
+    if len(data.ranking) > rows:
+        table.caption = f"{len(data.ranking) - rows} more in the report"
+        table.caption_justify = "left"
     return table
 
 

@@ -131,7 +131,7 @@ class Study:
             return retrain(self.folder, self.info, best, self.splits(), on_epoch, interrupted)
 
     def export(self, formats: Sequence[str]) -> "list[Exported]":
-        """Writes the retrained winner to exports/ in the named formats, each proven; see `archsearch.export.export`."""
+        """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.export`."""
         with environment(TENSORFLOW), stderr_to(os.devnull):
             from archsearch.export import export
 
@@ -229,6 +229,9 @@ def _describe(config: SearchConfig, space: Space, data: Dataset, splits: Splits)
         seed=config.seed,
         sampler=config.sampler,
         pruner=config.pruner,
+        out=str(config.out),
+        trials=config.budget.trials,
+        seconds=config.budget.seconds,
     )
 
 

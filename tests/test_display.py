@@ -61,7 +61,7 @@ def test_before_the_first_result() -> None:
     first, best, running, counts = text.splitlines()
     assert first.rstrip().endswith("1:15 of 10:00 · 0 of 8 trials")
     assert best.rstrip() == "best: no trial has run every fold yet"
-    assert re.match(r"  trial 0  +fold 1  +starting +conv3-8 ↓ → flatten", running)
+    assert re.match(r"  trial 0  +fold 0  +starting +conv3-8 ↓ → flatten", running)
     assert counts.rstrip() == "1 running"
 
 
@@ -79,7 +79,7 @@ def test_in_mid_search() -> None:
     )
     assert "1:15 of 10:00 · 3 of 8 trials" in text
     assert "best: 96.00 ± 0.58 %  trial 0, 1,000 parameters" in text
-    assert re.search(r"trial 2 +fold 2 +epoch 1/1 +50\.00 % +conv3-10", text)
+    assert re.search(r"trial 2 +fold 1 +epoch 1/1 +50\.00 % +conv3-10", text)
     assert "trial 1 " not in text
     assert "1 running  2 complete  1 pruned  1 infeasible" in text
 

@@ -69,7 +69,7 @@ def read_npz(name: str, size: int | None) -> Contents:
         raise DataError(f"{path}: an array in it cannot be read ({error}); write the file again") from error
     except (OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: the archive is damaged ({error}); write the file again") from error
-    return array_contents(name, *arrays, size=size)
+    return array_contents(name, *arrays, size=size, keys=layout)
 
 
 class _Array(NamedTuple):
@@ -90,6 +90,7 @@ def array_contents(
     *,
     size: int | None,
     names: tuple[str, ...] | None = None,
+    keys: tuple[str, ...] = NPZ_LAYOUTS[0],
 ) -> Contents:
     """Checks arrays and puts them on one footing: uint8 pixels in 0..255, labels 0..classes - 1.
 
@@ -100,15 +101,16 @@ def array_contents(
         y_train, y_test: (N,) or (N, 1) whole numbers, in any type; the values in `y_train`, sorted, are the classes.
         size: Side to resize to, in pixels; None keeps the size.
         names: Of the classes, by value; None takes the values.
+        keys: What the source calls the arrays, for messages.
 
     Raises:
         DataError: Anything else, or a test set that does not fit the training images.
     """
-    train = _examine(x_train, y_train, f"{where}: x_train", f"{where}: y_train")
+    train = _examine(x_train, y_train, f"{where}: {keys[0]}", f"{where}: {keys[1]}")
     values = np.unique(train.labels)
     test = None
     if x_test is not None and y_test is not None:
-        test = _examine(x_test, y_test, f"{where}: x_test", f"{where}: y_test")
+        test = _examine(x_test, y_test, f"{where}: {keys[2]}", f"{where}: {keys[3]}")
         _require_alike(where, train, test, size)
         unknown = np.setdiff1d(test.labels, values)
         if len(unknown):

@@ -47,7 +47,9 @@ def read_csv(name: str, size: int | None) -> Contents:
     if frame.isna().to_numpy().any():
         raise _bad_cell(path, options, first if header else None) or DataError(f"{path}: found NaN; expected numbers")
     pixels = frame.drop(columns=label).to_numpy(np.float32)
-    return array_contents(name, pixels.reshape(-1, *shape), frame[label].to_numpy(), size=size)
+    return array_contents(
+        name, pixels.reshape(-1, *shape), frame[label].to_numpy(), size=size, keys=("pixels", "labels")
+    )
 
 
 @contextmanager

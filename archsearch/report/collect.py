@@ -351,6 +351,9 @@ def _command(info: StudyInfo) -> str:
         "seed": info.seed,
         "sampler": info.sampler,
         "pruner": info.pruner,
+        "trials": info.trials,
+        "time": f"{info.seconds:.0f}s" if info.seconds else None,
+        "out": info.out,
     }
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return shlex.join(["archsearch", "search", info.space_file, *words])

@@ -5,8 +5,7 @@ reports/<study>/
 ├── space.yaml       the space as it was
 ├── journal.log      the Optuna study
 ├── report.html, report.json, leaderboard.csv
-├── best/            model.keras and model.json (`WinnerInfo`)
-└── exports/         what `archsearch export` wrote
+└── best/            model.keras, model.json (`WinnerInfo`), and exports/, which go when another model takes their place
 """
 
 import os
@@ -48,6 +47,9 @@ class StudyInfo(_Info):
         seed: Of the split, the sampler and the training.
         sampler: Name of the Optuna sampler.
         pruner: Name of the pruner.
+        out: The folder as given when the study began.
+        trials: Budget in trials when it began; None is no limit.
+        seconds: Budget of time when it began, in seconds; None is no limit.
     """
 
     version: str
@@ -67,6 +69,9 @@ class StudyInfo(_Info):
     seed: int
     sampler: str
     pruner: str
+    out: str
+    trials: int | None
+    seconds: float | None
 
 
 class TestScore(_Info):
@@ -167,7 +172,7 @@ class StudyFolder:
 
     @property
     def exports(self) -> Path:
-        return self.path / "exports"
+        return self.path / "best" / "exports"
 
     def read_info(self) -> StudyInfo:
         """Raises StudyError if this is not a study's folder."""

@@ -87,7 +87,7 @@ def _with(array: Any, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x, y: {"x": _with(x.astype(float), np.nan), "y": y}, "x_train: found NaN"),
+        (lambda x, y: {"x": _with(x.astype(float), np.nan), "y": y}, " x: found NaN"),
         (lambda x, y: {"x": _with(x.astype(float), np.inf), "y": y}, "found pixels from 0 to inf"),
         (lambda x, y: {"x": _with(x.astype(int), 256), "y": y}, "found pixels from 0 to 256; expected 0..255"),
         (lambda x, y: {"x": _with(x.astype(int), -1), "y": y}, "found pixels from -1 to 255"),
@@ -95,9 +95,9 @@ def _with(array: Any, value: Any) -> Any:
         (lambda x, y: {"x": x.reshape(-1, 64), "y": y}, r"found shape \(1797, 64\)"),
         (lambda x, y: {"x": np.stack([x] * 4, -1), "y": y}, r"found shape \(1797, 8, 8, 4\)"),
         (lambda x, y: {"x": x[:0], "y": y[:0]}, r"found shape \(0, 8, 8\)"),
-        (lambda x, y: {"x": x, "y": y[1:]}, "x_train has 1797 images and .*y_train has 1796 labels"),
-        (lambda x, y: {"x": x, "y": y + 0.5}, "y_train: found 0.5; expected whole numbers"),
-        (lambda x, y: {"x": x, "y": np.where(y == 3, np.nan, y)}, "y_train: found nan"),
+        (lambda x, y: {"x": x, "y": y[1:]}, " x has 1797 images and .* y has 1796 labels"),
+        (lambda x, y: {"x": x, "y": y + 0.5}, " y: found 0.5; expected whole numbers"),
+        (lambda x, y: {"x": x, "y": np.where(y == 3, np.nan, y)}, " y: found nan"),
         (lambda x, y: {"x": x, "y": y.astype(str)}, "found <U21 labels"),
         (lambda x, y: {"x": x, "y": np.eye(10)[y]}, r"found shape \(1797, 10\).*argmax"),
         (lambda x, y: {"x": x, "y": y * 0}, "found one class only, 0; expected at least 2"),

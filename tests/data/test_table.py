@@ -97,7 +97,7 @@ def test_a_cell_that_is_no_number_is_named(
         ("\n\n", "found only empty lines"),
         ("label,a\n0,1\n1,2,3\n", "Expected 2 fields in line 3, saw 3; expected as many cells in every row"),
         ("label,a,b,c,d\n0,1\n1,2\n", "the first row has 5 cells and the next 2"),
-        ("label,a\n0,1\n1.5,2\n", "y_train: found 1.5; expected whole numbers"),
+        ("label,a\n0,1\n1.5,2\n", "labels: found 1.5; expected whole numbers"),
         ("label,a\n0,1\n1,256\n", "found pixels from 1 to 256"),
         ("0,abc,1,2,3\n1,2,3,4,5\n", r"row 1, column 2: found 'abc'.*no header was recognised"),
     ],

@@ -53,6 +53,9 @@ def info(**changes: object) -> studies.StudyInfo:
         "seed": 7,
         "sampler": "tpe",
         "pruner": "hyperband",
+        "out": "reports/digits",
+        "trials": None,
+        "seconds": 600.0,
     }
     return studies.StudyInfo.model_validate(fields | changes)
 

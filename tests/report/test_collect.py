@@ -178,5 +178,5 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     data = collect(info(data="/my data/cats", size=64), [], None)
     assert data.command == (
         "archsearch search search_spaces/digits.yaml --data '/my data/cats' --size 64 "
-        "--folds 3 --seed 7 --sampler tpe --pruner hyperband"
+        "--folds 3 --seed 7 --sampler tpe --pruner hyperband --time 600s --out reports/digits"
     )
