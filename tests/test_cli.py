@@ -439,4 +439,5 @@ def test_a_search_without_a_terminal_prints_plain_lines(tmp_path: Path) -> None:
     assert re.search(r"^  epoch 2/2  loss \d\.\d{4}  accuracy \d+\.\d\d%$", done.out, re.MULTILINE)
     assert re.search(r"^winner: trial \d, .* on the test set \(\d+ of 270 images\)", done.out, re.MULTILINE)
     study = Study(tmp_path / "study")
-    assert done.out.endswith(f"model:  {study.folder.model}\nreport: {study.folder.report}\n")
+    places = f"model:  {study.folder.model}\nreport: {study.folder.report}\n"
+    assert done.out.endswith(f"{places}The same command with more --time or --trials searches on.\n")
