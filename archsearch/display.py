@@ -142,7 +142,7 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("rank", "trial", "accuracy", "parameters", "FLOPs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("architecture; optimizer", overflow="fold")
+    table.add_column("architecture", overflow="fold")
     for row in data.ranking[:rows]:
         table.add_row(
             str(row.rank),
