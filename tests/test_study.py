@@ -347,8 +347,8 @@ def test_ctrl_c_in_mid_search_and_the_same_command_again(tmp_path: Path, command
     assert study.winner() is None
     before = study.trials()
     states = Counter(trial.state for trial in before)
-    assert states["interrupted"]
-    assert states["complete"]
+    # Two trials that end together leave nothing to interrupt, but never all of the work done.
+    assert 0 < states["complete"] + states["pruned"] < KILLED_TRIALS
     assert set(states) <= {"complete", "pruned", "interrupted"}
     with background(*command) as again:
         done = again.finish()
