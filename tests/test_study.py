@@ -369,7 +369,7 @@ def test_a_killed_search_goes_on(tmp_path: Path, command: list[object]) -> None:
         wait_for_the_end_of(search.process.pid)
     before = study.trials()
     running = [trial for trial in before if trial.state == "running"]
-    assert running
+    assert running or len(before) < KILLED_TRIALS
     with background(*command) as again:
         done = again.finish()
     assert (done.code, done.err) == (0, "")
