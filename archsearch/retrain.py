@@ -1,6 +1,5 @@
 """The best candidate, trained on all but the test set; the test set is opened once, here."""
 
-import logging
 import platform
 import shutil
 import time
@@ -15,8 +14,6 @@ from archsearch.data.splits import Splits
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
 from archsearch.search.record import TrialRecord
 from archsearch.training.fit import Score, Trainer
-
-logger = logging.getLogger(__name__)
 
 LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
 

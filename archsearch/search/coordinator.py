@@ -17,7 +17,7 @@ from archsearch.search.budget import Budget, search_seconds_left, too_slow, trai
 from archsearch.search.executors.base import Executor
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.storage import OptunaChooser
-from archsearch.space.architecture import Candidate, Task
+from archsearch.space.architecture import Task
 from archsearch.space.cost import Cost, cost
 from archsearch.space.load import Space
 from archsearch.space.network import digest
@@ -180,12 +180,7 @@ class Coordinator:
         else:
             self._draws_in_vain = 0
             record.write(trial, begun)
-            self._submit(trial.number, candidate)
-
-    def _submit(self, number: int, candidate: Candidate) -> None:
-        self.executor.submit(
-            TrialJob(trial=number, candidate=candidate, images=self.images, folds=self.folds, seed=self.seed)
-        )
+            self.executor.submit(TrialJob(trial.number, candidate, self.images, self.folds, self.seed))
 
     def _excess(self, trial: optuna.Trial, size: Cost) -> str:
         """Tells the sampler how the limits are kept; says which one is not."""
