@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled bytecode every TensorFlow import takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search test check format clean
+.PHONY: search test check format docs clean
 
 search: .venv/installed
 	$(BIN)/archsearch search search_spaces/digits.yaml --data digits --time 2m --out reports/digits
@@ -22,6 +22,11 @@ check: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from the language itself; a test fails when it has drifted.
+docs: .venv/installed
+	$(BIN)/python -m archsearch.space.reference > docs/language.md
+	$(BIN)/archsearch space schema > search_spaces/space.schema.json
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archsearch needs Python 3.11 or later, found " + sys.version.split()[0] + "; try make PYTHON=python3.11")'

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from archsearch.errors import ArchsearchError, InputError
+from archsearch import cli_space
+from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at a data set before searching on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(cli_space.app, name="space")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder, such as reports/digits.")]
 Data = Annotated[
@@ -38,12 +40,23 @@ Data = Annotated[
 Size = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.", show_default="as they are")]
 
 
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the space names.")]
+
+
 @app.command()
 def search(
-    space: Annotated[Path, typer.Argument(help="A search space, such as search_spaces/digits.yaml.")],
+    space: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SPACE]",
+            help="A search space, such as search_spaces/digits.yaml; or a KerasTuner HyperModel, such as "
+            "my_models.py:MyHyperModel.",
+            show_default="one that suits the data",
+        ),
+    ] = None,
     data: Data = "digits",
     out: Annotated[
-        Path | None, typer.Option(help="The study's folder.", show_default="reports/<name of the space file>")
+        Path | None, typer.Option(help="The study's folder.", show_default="reports/<name of the space or the data>")
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Most trials that train.", show_default="no limit")] = None,
     time: Annotated[
@@ -60,16 +73,19 @@ def search(
     size: Size = None,
     sampler: Annotated[str, typer.Option(help="tpe, random or qmc.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
+    trust_code: TrustCode = False,
+    epochs: Annotated[int, typer.Option(help="Of a fold; only for a HyperModel.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images a step; only for a HyperModel.")] = 128,
 ) -> None:
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
     from archsearch.search.config import SearchConfig, cores, parse_duration
-    from archsearch.study import run_search
+    from archsearch.study import default_folder, run_search, suggestion
 
     config = SearchConfig(
         space=space,
         data=data,
-        out=out or Path("reports") / space.stem,
+        out=out or default_folder(space, data),
         trials=trials,
         seconds=parse_duration(time) if time else None,
         workers=cores() if workers is None else workers,
@@ -78,7 +94,12 @@ def search(
         size=size,
         sampler=sampler,
         pruner=pruner,
+        trust_code=trust_code,
+        epochs=epochs,
+        batch_size=batch_size,
     )
+    if space is None:
+        typer.echo(suggestion(config))
     with _ctrl_c() as interrupted:
         with display.follow(_console()) as watch:
             study, ended = run_search(config, watch, interrupted)
@@ -121,11 +142,13 @@ def report(study: StudyPath) -> None:
 
 
 @app.command()
-def retrain(study: StudyPath) -> None:
+def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
     """Train the best architecture on all but the test set, and score it there once."""
     from archsearch.study import Study
 
     found = Study(study)
+    if trust_code:
+        found.trust_code()
     with _ctrl_c() as interrupted:
         _retrain(found, interrupted)
         if interrupted():
@@ -197,6 +220,8 @@ def main() -> None:
         app()
     except _Interrupted:
         _fail("interrupted; what was finished is kept", 130)
+    except SpaceError as error:
+        _fail(error.pictured() if sys.stderr.isatty() else error, 2)
     except InputError as error:
         _fail(error, 2)
     except ArchsearchError as error:

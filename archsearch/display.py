@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.data.check import DataCheck
-from archsearch.report.collect import ReportData, architecture_line
+from archsearch.report.collect import ReportData, candidate_line
 from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder, WinnerInfo
 from archsearch.search.record import State, TrialRecord
@@ -88,7 +88,7 @@ def _running(records: Sequence[TrialRecord]) -> Table:
                 f"fold {last.fold if last else 0}",
                 f"epoch {last.epoch}/{last.epochs}" if last else "starting",
                 percent(last.val_accuracy) if last else "",
-                Text(architecture_line(record.candidate.architecture), "dim", no_wrap=True, overflow="ellipsis"),
+                Text(candidate_line(record.candidate), "dim", no_wrap=True, overflow="ellipsis"),
             )
     return table
 
@@ -122,7 +122,7 @@ class PlainLines:
 def ended_line(record: TrialRecord) -> str:
     """One line on a trial that has ended."""
     score = f" {percent(record.score, record.standard_error)}" if record.state == "complete" else ""
-    name = "baseline" if record.baseline else architecture_line(record.candidate.architecture)
+    name = "baseline" if record.baseline else candidate_line(record.candidate)
     reason = f" ({record.reason})" if record.reason else ""
     return f"trial {record.number} {record.state}{score}: {name}{reason}"
 
@@ -149,9 +149,9 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
             str(row.trial),
             percent(row.score, row.standard_error),
             f"{row.parameters:,}",
-            f"{row.flops:,}",
+            f"{row.flops:,}" if row.flops else "–",
             f"{row.seconds:.0f}",
-            f"{row.architecture}; {row.optimizer}",
+            "; ".join(filter(None, (row.architecture, row.optimizer))),
         )
     if len(data.ranking) > rows:
         table.caption = f"{len(data.ranking) - rows} more in the report"

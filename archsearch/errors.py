@@ -12,6 +12,7 @@ ArchsearchError
 A message names the thing, what was found, what was expected, and what to do.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class Problem:
         column: Column of the offending text, from 1.
         path: Where in the space, such as `stages.0.filters`; empty for the whole file.
         message: What was found and what was expected.
+        source: The offending line as it stands in the file; empty if it cannot be shown.
     """
 
     file: str
@@ -41,10 +43,33 @@ class Problem:
     column: int
     path: str
     message: str
+    source: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}: "
         return where + (f"{self.path}: " if self.path else "") + self.message
+
+    def pictured(self) -> str:
+        """The message, and below it the offending line with a caret under the offending column."""
+        if not self.source.strip():
+            return str(self)
+        begin = max(0, self.column - 1 - _SHOWN_BEFORE)
+        before = ("…" if begin else "") + self.source[begin : self.column - 1].replace("\t", " ")
+        after = self.source[self.column - 1 :].replace("\t", " ").rstrip()
+        if len(after) > _SHOWN_AFTER:
+            after = after[:_SHOWN_AFTER] + "…"
+        return f"{self}\n    {before}{after}\n    {' ' * _cells(before)}^"
+
+
+_SHOWN_BEFORE = 60
+_SHOWN_AFTER = 50
+"""Characters of a long line that a picture keeps on either side of its caret."""
+
+
+def _cells(text: str) -> int:
+    """The columns that `text` takes in a terminal: two for a wide character, none for a combining one."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
 
 
 class SpaceError(InputError):
@@ -53,6 +78,10 @@ class SpaceError(InputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def pictured(self) -> str:
+        """All problems, each with the offending line and a caret: what a terminal shows."""
+        return "\n".join(problem.pictured() for problem in self.problems)
 
 
 class DataError(InputError):

@@ -106,7 +106,13 @@ def export(model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], 
         raise InputError(f"format: found '{unknown[0]}', expected one of {', '.join(FORMATS)}")
     if not model_file.is_file():
         raise InputError(f"{model_file}: there is no model here yet; retrain the study first")
-    model = keras.saving.load_model(model_file)
+    try:
+        model = keras.saving.load_model(model_file)
+    except (TypeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(
+            f"{model_file}: cannot be loaded: {reason}; layers of a HyperModel's own code need --trust-code"
+        ) from error
     expected = np.asarray(model.predict(images, verbose=0), np.float32)
     out.mkdir(parents=True, exist_ok=True)
     return [_export_one(model, name, images, expected, out) for name in formats or FORMATS]

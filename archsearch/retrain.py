@@ -6,13 +6,18 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
+from typing import Protocol
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
 from archsearch.search.record import TrialRecord
+from archsearch.space.architecture import Candidate
+from archsearch.space.hyper import HyperCandidate
 from archsearch.training.fit import Score, Trainer
 
 LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
@@ -48,11 +53,8 @@ def retrain(
             raise _Interrupted
 
     started = time.perf_counter()
-    trainer = Trainer(trial.candidate, len(splits.train.labels), info.seed)
-    epochs = trial.candidate.recipe.epochs
     try:
-        for epoch in range(1, epochs + 1):
-            on_epoch(epoch, epochs, trainer.epoch(splits.train, _all(splits.train), check))
+        trainer = _train(trial.candidate, splits, info.seed, on_epoch, check)
     except _Interrupted:
         return None
     seconds = time.perf_counter() - started
@@ -89,7 +91,36 @@ class _Interrupted(Exception):
     pass
 
 
-def _save(folder: StudyFolder, trainer: Trainer, winner: WinnerInfo) -> None:
+class _Trained(Protocol):
+    def evaluate(self, images: ImageSet, indices: NDArray[np.int32]) -> Score: ...
+
+    def model(self) -> keras.Model: ...
+
+
+def _train(
+    candidate: Candidate | HyperCandidate,
+    splits: Splits,
+    seed: int,
+    on_epoch: Callable[[int, int, Score], None],
+    check: Callable[[], None],
+) -> _Trained:
+    """Trains on all images of `splits.train`."""
+    images, everything = splits.train, _all(splits.train)
+    if isinstance(candidate, HyperCandidate):
+        from archsearch.training.hypermodel import HyperTrainer  # needs KerasTuner, which is an extra
+
+        hyper = HyperTrainer(candidate, seed)
+        # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.
+        hyper.train(images, everything, splits.folds[0], lambda n, of, fitted, *_: on_epoch(n, of, fitted), check)
+        return hyper
+    trainer = Trainer(candidate, len(everything), seed)
+    epochs = candidate.recipe.epochs
+    for epoch in range(1, epochs + 1):
+        on_epoch(epoch, epochs, trainer.epoch(images, everything, check))
+    return trainer
+
+
+def _save(folder: StudyFolder, trainer: _Trained, winner: WinnerInfo) -> None:
     """Puts the model and what is known of it in place together: never one without the other."""
     best = folder.model.parent
     beside = best.with_name(".best.tmp")
@@ -101,5 +132,5 @@ def _save(folder: StudyFolder, trainer: Trainer, winner: WinnerInfo) -> None:
     beside.rename(best)
 
 
-def _all(images: ImageSet) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+def _all(images: ImageSet) -> NDArray[np.int32]:
     return np.arange(len(images.labels), dtype=np.int32)

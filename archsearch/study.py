@@ -16,9 +16,12 @@ from filelock import FileLock, Timeout
 from archsearch.data.dataset import Dataset
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
+from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import SearchError, StudyError
+from archsearch.interop.candidates import HyperCandidates, require_trust
 from archsearch.report.collect import ReportData, collect
 from archsearch.search import record
+from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
@@ -26,9 +29,11 @@ from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_w
 from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
-from archsearch.space.load import Space, check_task, load_space
-from archsearch.space.network import digest
-from archsearch.space.sample import baseline_candidate, baseline_point
+from archsearch.space.check import check_space
+from archsearch.space.code import trust
+from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
+from archsearch.space.load import load_space
+from archsearch.space.suggest import Suggestion
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
 
 if TYPE_CHECKING:
@@ -96,6 +101,15 @@ class Study:
         if (data.fingerprint, splits.folds_hash) != (self.info.fingerprint, self.info.folds_hash):
             raise StudyError(f"{self.info.data}: the data has changed since {self.path} began; put the old data back")
         return splits
+
+    def trust_code(self) -> None:
+        """Allows this process to run the code that the study's space names, which `retrain` and `export` may need.
+
+        Raises:
+            InputError: The code is not there any more.
+        """
+        file = self.info.space_file
+        trust(locate(file)[0] if names_hypermodel(file) else Path(file).resolve().parent)
 
     def retrain(
         self,
@@ -165,26 +179,21 @@ def run_search(
         InputError: The space, the data, an option or the folder cannot be used. Nothing was started or written.
         SearchError: Trial after trial failed, or nothing could be drawn. What is finished is kept.
     """
-    space = load_space(config.space)
-    data = load_data(config.data, config.size)
-    check_task(space, data.task)
-    baseline = digest(baseline_candidate(space, data.task))
+    candidates, data = _load(config)
     splits = make_splits(data, config.folds, config.seed)
-    info = _describe(config, space, data, splits)
+    info = _describe(config, candidates, data, splits)
     folder = StudyFolder(config.out)
     _check_folder(folder, info)
     config.out.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        study = _open_or_create(folder, info, space)
+        study = _open_or_create(folder, info, candidates)
         study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials))
-        study.pruner = PRUNERS[config.pruner](space.most_epochs)
+        study.pruner = PRUNERS[config.pruner](candidates.most_epochs)
         ended = Coordinator(
             study=study,
-            space=space,
-            task=data.task,
+            candidates=candidates,
             images=splits.train.path,
             folds=splits.folds,
-            baseline=baseline,
             seed=config.seed,
             budget=config.budget,
             executor=LocalExecutor(config.workers),
@@ -192,6 +201,30 @@ def run_search(
             interrupted=interrupted,
         ).run()
     return Study(config.out), ended
+
+
+def default_folder(space: Path | None, data: str) -> Path:
+    """`reports/<name>`: of the space file, the HyperModel, or the data where no space is given."""
+    if space is None:
+        name = name_of(data)
+    elif names_hypermodel(space):
+        name = str(space).rpartition(":")[2]
+    else:
+        name = space.stem
+    return Path("reports") / name
+
+
+def suggestion(config: SearchConfig) -> str:
+    """Which space a search without a space file uses, in a sentence."""
+    own = StudyFolder(config.out)
+    if own.info.is_file():
+        return f"space: {own.space}, with which the study began"
+    return f"space: {own.space}, {_suggested(config)[0].why}"
+
+
+def _suggested(config: SearchConfig) -> tuple[Suggestion, Dataset]:
+    data = load_data(config.data, config.size)
+    return suggest_space(data, config.folds, str(StudyFolder(config.out).space)), data
 
 
 @contextlib.contextmanager
@@ -210,12 +243,30 @@ def locked(folder: StudyFolder) -> Iterator[None]:
         ) from None
 
 
-def _describe(config: SearchConfig, space: Space, data: Dataset, splits: Splits) -> StudyInfo:
+def _load(config: SearchConfig) -> tuple[Candidates, Dataset]:
+    """What may be tried, and on what; a space file is looked at before the data, which may take a while."""
+    own = StudyFolder(config.out).space
+    file = config.space or (own if StudyFolder(config.out).info.is_file() else None)
+    if file is None:
+        suggested, data = _suggested(config)
+        return SpaceCandidates(suggested.space, data.task), data
+    if names_hypermodel(file):
+        require_trust(file, config.trust_code)
+        data = load_data(config.data, config.size)
+        recipe = HyperRecipe(batch_size=config.batch_size, epochs=config.epochs)
+        return HyperCandidates(file, data.task, recipe), data
+    load_space(file, config.trust_code)
+    data = load_data(config.data, config.size)
+    return SpaceCandidates(check_space(file, data.task, config.trust_code), data.task), data
+
+
+def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, splits: Splits) -> StudyInfo:
     return StudyInfo(
         version=version("archsearch"),
-        space=space.name,
-        space_file=space.file,
-        space_hash=space.hash,
+        space=candidates.name,
+        space_file=candidates.file,
+        trust_code=config.trust_code,
+        space_hash=candidates.hash,
         data=data.source,
         size=config.size,
         fingerprint=data.fingerprint,
@@ -250,7 +301,7 @@ SAME = {
 
 def _is_beginning(name: str) -> bool:
     """Whether a search that was killed while it made its folder can have left this file in it."""
-    return name.startswith(".") or name in ("journal.log", "journal.log.lock", "space.yaml")
+    return name.startswith(".") or name in ("journal.log", "journal.log.lock", "space.yaml", "space.py")
 
 
 def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
@@ -270,7 +321,7 @@ def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
         raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
 
 
-def _open_or_create(folder: StudyFolder, info: StudyInfo, space: Space) -> optuna.Study:
+def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates) -> optuna.Study:
     if folder.info.is_file():
         study = open_study(folder)
         if lost := recover(study):
@@ -279,7 +330,8 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, space: Space) -> optun
     # study.json comes last: without it there is no study, and the next start begins afresh.
     folder.journal.unlink(missing_ok=True)
     study = create_study(folder)
-    study.enqueue_trial(baseline_point(space, info.task))
-    write_whole(folder.space, space.text)
+    study.enqueue_trial(candidates.baseline.point)
+    name, text = candidates.copy
+    write_whole(folder.path / name, text)
     write_whole(folder.info, info.model_dump_json(indent=2))
     return study

@@ -18,11 +18,13 @@ ORDER = [
     {"model"},
     {"training"},
     {"search"},
+    {"interop"},
     {"report"},
     {"retrain"},
     {"export", "dashboard"},
     {"study"},
-    {"display"},
+    {"display", "display_space"},
+    {"cli_space"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
@@ -72,7 +74,8 @@ def modules_after(code: str) -> set[str]:
         ("import archsearch.training.job, archsearch.data.sources", {"tensorflow", "optuna"}),
         ("import archsearch.report.page", {"tensorflow", "keras"}),
         ("import archsearch.study, archsearch.display", {"tensorflow", "keras", "sklearn", "plotly"}),
-        ("import archsearch.training.crossval", {"optuna", "plotly"}),
+        ("import archsearch.training.crossval", {"optuna", "plotly", "keras_tuner"}),
+        ("import archsearch.interop.candidates", {"tensorflow", "keras", "keras_tuner"}),
     ],
 )
 def test_what_an_import_does_not_load(code: str, absent: set[str]) -> None:

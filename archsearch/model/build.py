@@ -53,7 +53,7 @@ def _norm(layer: plain.Norm, shape: plain.Shape, name: str) -> keras.layers.Laye
 
 def _pool(layer: plain.Pool, shape: plain.Shape, name: str) -> keras.layers.Layer:
     pools = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
-    return pools[layer.kind](2, padding="same", name=name)
+    return pools[layer.kind](layer.window, layer.stride, padding="same", name=name)
 
 
 def _global_pool(layer: plain.GlobalPool, shape: plain.Shape, name: str) -> keras.layers.Layer:
@@ -61,7 +61,12 @@ def _global_pool(layer: plain.GlobalPool, shape: plain.Shape, name: str) -> kera
     return pools[layer.kind](keepdims=True, name=name)
 
 
-KERAS: dict[type, Callable[[Any, plain.Shape, str], keras.layers.Layer]] = {
+def _attention(layer: plain.SelfAttention, shape: plain.Shape, name: str) -> Callable[[Any], Any]:
+    attention = keras.layers.MultiHeadAttention(layer.heads, layer.size, attention_axes=(1, 2), name=name)
+    return lambda x: attention(x, x)
+
+
+KERAS: dict[type, Callable[[Any, plain.Shape, str], Callable[[Any], Any]]] = {
     plain.Rescale: lambda layer, shape, name: keras.layers.Rescaling(1 / 255, name=name),
     plain.Conv: lambda layer, shape, name: keras.layers.Conv2D(
         layer.filters,
@@ -75,15 +80,18 @@ KERAS: dict[type, Callable[[Any, plain.Shape, str], keras.layers.Layer]] = {
     plain.Depthwise: lambda layer, shape, name: keras.layers.DepthwiseConv2D(
         layer.kernel, layer.stride, padding="same", use_bias=layer.bias, depthwise_initializer="he_normal", name=name
     ),
+    plain.SelfAttention: _attention,
     plain.Norm: _norm,
     plain.Activation: lambda layer, shape, name: keras.layers.Activation(layer.function, name=name),
     plain.Pool: _pool,
     plain.GlobalPool: _global_pool,
     plain.Flatten: lambda layer, shape, name: keras.layers.Flatten(name=name),
     plain.Dropout: lambda layer, shape, name: keras.layers.Dropout(layer.rate, name=name),
+    # A noise of one value an image: it zeroes all of the image's features, or none.
+    plain.DropPath: lambda layer, shape, name: keras.layers.Dropout(layer.rate, (None, 1, 1, 1), name=name),
     plain.Add: lambda layer, shape, name: keras.layers.Add(name=name),
     plain.Multiply: lambda layer, shape, name: keras.layers.Multiply(name=name),
     plain.Concatenate: lambda layer, shape, name: keras.layers.Concatenate(name=name),
     plain.Dense: lambda layer, shape, name: keras.layers.Dense(layer.units, name=name),
 }
-"""How Keras spells each layer: (layer, shape of its output, name) to a Keras layer."""
+"""How Keras spells each layer: (layer, shape of its output, name) to what takes a tensor, or a list of them."""

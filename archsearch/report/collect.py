@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
 from archsearch.search.record import State, TrialRecord, find_baseline, ranking
 from archsearch.space.architecture import Architecture, Candidate, Optimizer, Stage
+from archsearch.space.hyper import HyperCandidate
 
 CURVES = 10
 """How many of the best trials have their learning curves shown."""
@@ -37,10 +38,10 @@ class Ranked(_Data):
         level: Whether the score is within one standard error of the best, so that the order of the two is not
             established (the one-standard-error rule, Breiman et al. 1984). Also true of the best.
         parameters: As Keras counts them.
-        flops: For one image, forward; one multiply-add is 2.
+        flops: For one image, forward; one multiply-add is 2; 0 if unknown.
         seconds: Wall time of the training.
-        architecture: The network in one line.
-        optimizer: The optimizer in one line.
+        architecture: The network in one line; for a HyperModel its hyperparameters.
+        optimizer: The optimizer in one line; empty for a HyperModel.
         candidate: Network and training, whole.
     """
 
@@ -55,7 +56,7 @@ class Ranked(_Data):
     seconds: float
     architecture: str
     optimizer: str
-    candidate: Candidate
+    candidate: Candidate | HyperCandidate
 
 
 class Unranked(_Data):
@@ -118,7 +119,7 @@ class Contender(_Data):
     standard_error: float | None
     parameters: int
     flops: int
-    candidate: Candidate
+    candidate: Candidate | HyperCandidate
 
 
 class Gain(_Data):
@@ -181,7 +182,7 @@ def collect(info: StudyInfo, records: Sequence[TrialRecord], winner: WinnerInfo 
     states = Counter(record.state for record in records)
     data = ReportData(
         info=info,
-        command=_command(info),
+        command=_command(info, records),
         counts={state: states[state] for state in get_args(State) if states[state]},
         training_seconds=sum(record.seconds for record in records),
         search_seconds=active_seconds(_spans(records)),
@@ -198,6 +199,16 @@ def collect(info: StudyInfo, records: Sequence[TrialRecord], winner: WinnerInfo 
         openings=(*winner.tested_before, winner.test) if winner else (),
     )
     return data.model_copy(update={"remarks": tuple(text for remark in REMARKS for text in remark(data))})
+
+
+def candidate_line(candidate: Candidate | HyperCandidate) -> str:
+    """What is tried in one line: a network (`architecture_line`), or hyperparameters as in `units 32, rate 0.01`."""
+    if isinstance(candidate, HyperCandidate):
+        shown = {
+            name: f"{value:.3g}" if isinstance(value, float) else value for name, value in candidate.values.items()
+        }
+        return ", ".join(f"{name} {value}" for name, value in shown.items()) or "no hyperparameters"
+    return architecture_line(candidate.architecture)
 
 
 def architecture_line(architecture: Architecture) -> str:
@@ -249,8 +260,10 @@ def _rows(complete: Sequence[TrialRecord]) -> tuple[Ranked, ...]:
             parameters=record.parameters,
             flops=record.flops,
             seconds=record.seconds,
-            architecture=architecture_line(record.candidate.architecture),
-            optimizer=optimizer_line(record.candidate.recipe.optimizer),
+            architecture=candidate_line(record.candidate),
+            optimizer=""
+            if isinstance(record.candidate, HyperCandidate)
+            else optimizer_line(record.candidate.recipe.optimizer),
             candidate=record.candidate,
         )
         for rank, record in enumerate(complete, start=1)
@@ -266,7 +279,7 @@ def _unranked(record: TrialRecord) -> Unranked:
         accuracy=record.reports[-1].val_accuracy if record.reports else None,
         parameters=record.parameters,
         seconds=record.seconds,
-        architecture=architecture_line(record.candidate.architecture),
+        architecture=candidate_line(record.candidate),
     )
 
 
@@ -343,7 +356,8 @@ def _score(record: TrialRecord) -> float:
     return record.score or 0.0
 
 
-def _command(info: StudyInfo) -> str:
+def _command(info: StudyInfo, records: Sequence[TrialRecord]) -> str:
+    hyper = next((r.candidate.recipe for r in records if isinstance(r.candidate, HyperCandidate)), None)
     options = {
         "data": info.data,
         "size": info.size,
@@ -353,10 +367,13 @@ def _command(info: StudyInfo) -> str:
         "pruner": info.pruner,
         "trials": info.trials,
         "time": f"{info.seconds:.0f}s" if info.seconds else None,
+        "epochs": hyper.epochs if hyper else None,
+        "batch-size": hyper.batch_size if hyper else None,
         "out": info.out,
     }
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-    return shlex.join(["archsearch", "search", info.space_file, *words])
+    trust = ["--trust-code"] if info.trust_code else []
+    return shlex.join(["archsearch", "search", info.space_file, *trust, *words])
 
 
 def _too_few(data: ReportData) -> Iterator[str]:

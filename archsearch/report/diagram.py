@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
+from math import prod
 
-from archsearch.space.architecture import Architecture, Block, Head, Stage
+from archsearch.space.architecture import Architecture, Block, Cell, Custom, Head, Stage
+from archsearch.space.layers import Shape
+from archsearch.space.network import plan
 
 WIDTH = 252  # of a box; all lengths are in SVG user units
 GAP = 44  # between two columns
@@ -25,10 +28,14 @@ KINDS = {
     "residual": "Residual",
     "separable": "Separable convolution",
     "inverted": "Inverted residual",
+    "convnext": "ConvNeXt",
     "dense_block": "Dense block",
+    "cell": "Cell",
+    "custom": "Custom",
 }
 POOLS = {"flatten": "Flatten", "average": "Global average pool", "max": "Global max pool"}
-FUNNELS = {"max": "max pool", "average": "average pool", "stride": "stride 2"}
+FUNNELS = {"max": "max pool", "average": "average pool", "stride": "stride 2", "conv": "2×2 convolution"}
+JOINS = {"add": "Add", "concatenate": "Concatenate"}
 NORMS = {"batch": "batch norm", "layer": "layer norm", "group": "group norm", "none": "no norm"}
 DETAILS = {
     "kernel": "{0}×{0}",
@@ -38,6 +45,8 @@ DETAILS = {
     "squeeze_excite": "squeeze-excite {:g}",
     "activation": "{}",
     "norm": "{}",
+    "join": "joined by {}",
+    "drop_path": "drop path {:.2g}",
     "dropout": "dropout {:.2g}",
 }
 """How each field of a block is worded, in the order they are shown; a field that is 0 is left out."""
@@ -61,6 +70,7 @@ Place = tuple[int, ...]
 """Where a step stands, so that two architectures can be laid out row by row: places sort from input to scores."""
 
 INPUT, POOL, HIDDEN, SCORES = (0,), (2, 0), (2, 1), (2, 2)
+BLOCK, ATTENTION, SKIP = 0, 1, 2  # the order within a stage
 
 
 @dataclass(frozen=True)
@@ -121,18 +131,28 @@ def side_by_side_svg(baseline: Architecture, winner: Architecture, titles: tuple
 
 
 def _steps(architecture: Architecture) -> Iterator[tuple[Place, _Step]]:
+    shapes = {step.scope: step.shape for step in plan(architecture)}
     task = architecture.task
-    height, width, channels = task.height, task.width, int(task.channels)
-    yield INPUT, _Step({"input": "Image"}, _shape(height, width, channels))
+    yield INPUT, _Step({"input": "Image"}, _shape((task.height, task.width, task.channels)))
+    last = ""  # the scope of what was drawn last; empty is the image
     for number, stage in enumerate(architecture.stages):
+        scope, done = f"stage{number + 1}", 0
         runs = [(block, len(list(run))) for block, run in groupby(stage.blocks)]
         for index, (block, count) in enumerate(runs):
-            last = index == len(runs) - 1
-            if last and stage.downsample != "none":
-                height, width = (height + 1) // 2, (width + 1) // 2
-            channels = block.filters
-            yield (1, number, index), _block(block, count, stage if last else None, _shape(height, width, channels))
-    yield from _head(architecture.head, height, width, channels, task.classes)
+            done += count
+            ends = stage if index == len(runs) - 1 else None
+            last = f"{scope}_block{done}"
+            yield (1, number, BLOCK, index), _block(block, count, ends, _shape(shapes[last]))
+        if stage.attention:
+            last = f"{scope}_attention"
+            heads = f"{stage.attention} head" + ("s" if stage.attention > 1 else "")
+            name, details = {"kind": "Self-attention"}, {"heads": heads, "join": "added to its input"}
+            yield (1, number, ATTENTION), _Step(name, _shape(shapes[last]), details)
+        if stage.skip != "none":
+            last = f"{scope}_skip"
+            name, details = {"skip": JOINS[stage.skip]}, {"what": f"the input of stage {number + 1}"}
+            yield (1, number, SKIP), _Step(name, _shape(shapes[last]), details)
+    yield from _head(architecture.head, shapes[last], task.classes)
 
 
 def _block(block: Block, count: int, ends: Stage | None, shape: str) -> _Step:
@@ -140,14 +160,27 @@ def _block(block: Block, count: int, ends: Stage | None, shape: str) -> _Step:
     times = {"count": f"{count} ×"} if count > 1 else {}
     return _Step(
         name=times | {"kind": KINDS[block.kind], "filters": str(block.filters)},
-        details={key: text.format(fields[key]) for key, text in DETAILS.items() if fields.get(key)},
+        details={key: text.format(fields[key]) for key, text in DETAILS.items() if fields.get(key)} | _own(block),
         funnel=FUNNELS.get(ends.downsample, "") if ends else "",
         shape=shape,
     )
 
 
-def _head(head: Head, height: int, width: int, channels: int, classes: int) -> Iterator[tuple[Place, _Step]]:
-    features = height * width * channels if head.pool == "flatten" else channels
+def _own(block: Block) -> dict[str, str]:
+    """What only one kind of block has, and more than a word of it."""
+    match block:
+        case Cell(nodes=nodes):
+            return {
+                f"node {number}": f"{number}: {node.operation} ← {', '.join(map(str, node.inputs))}"
+                for number, node in enumerate(nodes, start=1)
+            }
+        case Custom(code=code, options=options):
+            return {"code": code} | {f"option {name}": f"{name} {value}" for name, value in options.items()}
+    return {}
+
+
+def _head(head: Head, shape: Shape, classes: int) -> Iterator[tuple[Place, _Step]]:
+    features = prod(shape) if head.pool == "flatten" else shape[-1]
     yield POOL, _Step({"pool": POOLS[head.pool]}, str(features))
     if head.hidden:
         yield HIDDEN, _Step({"kind": "Dense", "hidden": str(head.hidden)}, str(head.hidden), {"act": head.activation})
@@ -155,8 +188,8 @@ def _head(head: Head, height: int, width: int, channels: int, classes: int) -> I
     yield SCORES, _Step({"scores": "Class scores", "classes": str(classes)}, "", dropout)
 
 
-def _shape(height: int, width: int, channels: int) -> str:
-    return f"{height} × {width} × {channels}"
+def _shape(shape: Shape) -> str:
+    return " × ".join(map(str, shape))
 
 
 def _svg(columns: Sequence[Mapping[Place, _Step]], titles: Sequence[str]) -> str:

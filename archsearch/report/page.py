@@ -17,6 +17,7 @@ from archsearch.report import figures
 from archsearch.report.collect import ReportData
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
+from archsearch.space.hyper import HyperCandidate, Value
 
 SHOWN = 20
 """Rows of the ranking that are seen at once; the rest unfold."""
@@ -65,6 +66,7 @@ def render(study: str, data: ReportData) -> str:
             test_digits=digits(data.info.test_images),
             test=data.retrained.test if data.retrained else None,
             diagram=_diagram(data),
+            values=_values(data),
             figures=drawn,
             plotly=Markup(get_plotlyjs()) if drawn else "",
             shown=SHOWN,
@@ -119,13 +121,23 @@ def binomial_error(test: TestScore) -> float | None:
 
 
 def _diagram(data: ReportData) -> Markup | None:
-    if data.winner is None:
+    if data.winner is None or isinstance(data.winner.candidate, HyperCandidate):
         return None
     winner = data.winner.candidate.architecture
-    if data.baseline is None or data.baseline.trial == data.winner.trial:
+    baseline = data.baseline.candidate if data.baseline and data.baseline.trial != data.winner.trial else None
+    if data.baseline is None or baseline is None or isinstance(baseline, HyperCandidate):
         return Markup(architecture_svg(winner))
     titles = (f"Baseline, trial {data.baseline.trial}", f"Winner, trial {data.winner.trial}")
-    return Markup(side_by_side_svg(data.baseline.candidate.architecture, winner, titles))
+    return Markup(side_by_side_svg(baseline.architecture, winner, titles))
+
+
+def _values(data: ReportData) -> list[tuple[str, Value, Value | None]]:
+    """A HyperModel's hyperparameters: name, the winner's value, the baseline's or None."""
+    if data.winner is None or not isinstance(data.winner.candidate, HyperCandidate):
+        return []
+    baseline = data.baseline.candidate if data.baseline else None
+    others = baseline.values if isinstance(baseline, HyperCandidate) else {}
+    return [(name, value, others.get(name)) for name, value in data.winner.candidate.values.items()]
 
 
 @cache

@@ -41,14 +41,14 @@ def retraining_seconds(record: TrialRecord, folds: int) -> float:
     """
     if not record.reports:
         return 0.0
-    return _epoch_seconds(record) * record.candidate.recipe.epochs * folds / (folds - 1)
+    return _epoch_seconds(record) * record.reports[-1].epochs * folds / (folds - 1)
 
 
 def remaining_seconds(record: TrialRecord, folds: int) -> float:
     """How long a running trial still needs for all its folds, by its own epochs so far; 0.0 before the first."""
     if not record.reports:
         return 0.0
-    return _epoch_seconds(record) * (folds * record.candidate.recipe.epochs - len(record.reports))
+    return _epoch_seconds(record) * (folds * record.reports[-1].epochs - len(record.reports))
 
 
 def search_seconds_left(budget: Budget, spent: float, leader: TrialRecord | None, folds: int) -> float:

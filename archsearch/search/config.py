@@ -24,7 +24,8 @@ class SearchConfig:
     """What a search is told; the command line's options, one for one.
 
     Attributes:
-        space: The space file.
+        space: The space file; or a KerasTuner HyperModel, as `file.py:Name` or `module:Name`; None is a space that
+            suits the data.
         data: A data source, as `load_data` takes it.
         out: The study's folder; made if it is not there, continued if it is.
         trials: Most trials that train; None is no limit.
@@ -35,12 +36,15 @@ class SearchConfig:
         size: Side to which images are resized, in pixels; None leaves them.
         sampler: A name in `SAMPLERS`.
         pruner: A name in `PRUNERS`.
+        trust_code: Whether Python code that the space names may be run.
+        epochs: Passes over the training images of one fold, for a HyperModel; a space file says it itself.
+        batch_size: Images a step, likewise.
 
     Raises:
         InputError: A value is out of its range, or a name is unknown.
     """
 
-    space: Path
+    space: Path | None
     data: str
     out: Path
     trials: int | None = None
@@ -51,6 +55,9 @@ class SearchConfig:
     size: int | None = None
     sampler: str = "tpe"
     pruner: str = "halving"
+    trust_code: bool = False
+    epochs: int = 10
+    batch_size: int = 128
 
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)
@@ -59,6 +66,8 @@ class SearchConfig:
         _at_least("folds", self.folds, 2)
         _at_least("seed", self.seed, 0)
         _at_least("size", self.size, 1)
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch-size", self.batch_size, 1)
         _known("sampler", self.sampler, SAMPLERS)
         _known("pruner", self.pruner, PRUNERS)
 

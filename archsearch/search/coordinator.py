@@ -14,14 +14,12 @@ from optuna.trial import TrialState
 from archsearch.errors import SearchError, TrialError
 from archsearch.search import pruning, record
 from archsearch.search.budget import Budget, search_seconds_left, too_slow, trained
+from archsearch.search.candidates import Candidates
 from archsearch.search.executors.base import Executor
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.storage import OptunaChooser
-from archsearch.space.architecture import Task
-from archsearch.space.cost import Cost, cost
-from archsearch.space.load import Space
-from archsearch.space.network import digest
-from archsearch.space.sample import sample
+from archsearch.space.code import trusted_folder
+from archsearch.space.cost import Cost
 from archsearch.training.job import Outcome, Report, TrialJob
 
 logger = logging.getLogger(__name__)
@@ -60,11 +58,9 @@ class Coordinator:
 
     Attributes:
         study: The Optuna study; nobody else writes to it.
-        space: Where candidates come from.
-        task: Shape of the images and number of classes.
+        candidates: Where they come from.
         images: Folder of the training images.
         folds: Validation indices of each fold.
-        baseline: Digest of the baseline, which is never pruned.
         seed: Of every trial: candidates differ by what they are, not by their luck.
         budget: When to end.
         executor: Where jobs run.
@@ -73,11 +69,9 @@ class Coordinator:
     """
 
     study: optuna.Study
-    space: Space
-    task: Task
+    candidates: Candidates
     images: Path
     folds: tuple[NDArray[np.int32], ...]
-    baseline: str
     seed: int
     budget: Budget
     executor: Executor
@@ -150,27 +144,25 @@ class Coordinator:
         """Draws one candidate, and trains it if it is worth it."""
         trial = self.study.ask()
         try:
-            candidate = sample(self.space, OptunaChooser(trial), self.task)
+            drawn = self.candidates.draw(OptunaChooser(trial))
         except TrialError as error:
             logger.warning("trial %d: %s", trial.number, error)
             self.study.tell(trial, state=TrialState.FAIL)
             self._count_in_vain(str(error))
             return
-        size = cost(candidate.architecture)
-        name = digest(candidate)
         begun = TrialRecord(
             number=trial.number,
-            candidate=candidate,
-            digest=name,
-            baseline=name == self.baseline,
-            parameters=size.parameters,
-            flops=size.flops,
+            candidate=drawn.candidate,
+            digest=drawn.digest,
+            baseline=drawn.digest == self.candidates.baseline.drawn.digest,
+            parameters=drawn.size.parameters,
+            flops=drawn.size.flops,
             started=time.time(),
         )
         self._trials[trial.number] = trial
-        twin = next((r for r in self._all() if r.digest == name and r.state in TRIED), None)
+        twin = next((r for r in self._all() if r.digest == drawn.digest and r.state in TRIED), None)
         self._records[trial.number] = begun
-        if excess := self._excess(trial, size):
+        if excess := self._excess(trial, drawn.size):
             self._tell(trial.number, "infeasible", excess, TrialState.PRUNED)
             self._count_in_vain(excess)
         elif twin is not None:
@@ -180,12 +172,13 @@ class Coordinator:
         else:
             self._draws_in_vain = 0
             record.write(trial, begun)
-            self.executor.submit(TrialJob(trial.number, candidate, self.images, self.folds, self.seed))
+            job = TrialJob(trial.number, drawn.candidate, self.images, self.folds, self.seed, code=trusted_folder())
+            self.executor.submit(job)
 
     def _excess(self, trial: optuna.Trial, size: Cost) -> str:
         """Tells the sampler how the limits are kept; says which one is not."""
         excess = ""
-        for name, limit in self.space.limits.items():
+        for name, limit in self.candidates.limits.items():
             found = getattr(size, name)
             trial.set_constraint(name, found / limit - 1.0)
             if found > limit:
@@ -199,7 +192,7 @@ class Coordinator:
         self._exhausted = True
         if not any(r.state in TRIED for r in self._all()):
             raise SearchError(
-                f"{self.space.file}: {MOST_DRAWS_IN_VAIN} candidates were drawn and none could be trained; "
+                f"{self.candidates.file}: {MOST_DRAWS_IN_VAIN} candidates were drawn and none could be trained; "
                 f"the last one: {reason}. Raise the limits or make the space smaller."
             )
 

@@ -2,7 +2,7 @@
 
 reports/<study>/
 ├── study.json       what the study is: `StudyInfo`
-├── space.yaml       the space as it was
+├── space.yaml       the space as it was; space.py for a HyperModel
 ├── journal.log      the Optuna study
 ├── report.html, report.json, leaderboard.csv
 └── best/            model.keras, model.json (`WinnerInfo`), and exports/, which go when another model takes their place
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archsearch.errors import StudyError
 from archsearch.space.architecture import Candidate, Task
+from archsearch.space.hyper import HyperCandidate
 
 
 class _Info(BaseModel):
@@ -33,6 +34,7 @@ class StudyInfo(_Info):
         version: Of archsearch that began it.
         space: Name of the space.
         space_file: Path the space came from.
+        trust_code: Whether Python code that the space names may be run.
         space_hash: Of the space's meaning; comments and layout do not count.
         data: The data source as given, absolute if it is a path.
         size: Side to which images were resized, in pixels; None if they were not.
@@ -55,6 +57,7 @@ class StudyInfo(_Info):
     version: str
     space: str
     space_file: str
+    trust_code: bool = False
     space_hash: str
     data: str
     size: int | None
@@ -98,7 +101,7 @@ class WinnerInfo(_Info):
     Attributes:
         study: Name of the study's folder.
         trial: Number of the winning trial.
-        candidate: Its architecture and recipe.
+        candidate: What was trained, and how.
         classes: Name of each class, in the order of the model's outputs.
         score: Mean cross-validated accuracy.
         standard_error: Of the score; None for one fold.
@@ -114,7 +117,7 @@ class WinnerInfo(_Info):
 
     study: str
     trial: int
-    candidate: Candidate
+    candidate: Candidate | HyperCandidate
     classes: tuple[str, ...]
     score: float
     standard_error: float | None

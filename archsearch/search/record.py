@@ -10,6 +10,7 @@ from optuna.trial import Trial
 from pydantic import BaseModel, ConfigDict
 
 from archsearch.space.architecture import Candidate
+from archsearch.space.hyper import HyperCandidate
 from archsearch.training.job import Report
 
 State = Literal["running", "complete", "pruned", "infeasible", "duplicate", "interrupted", "failed"]
@@ -25,10 +26,10 @@ class TrialRecord(BaseModel):
         state: How it stands or ended; only `complete` trials have run every fold and are ranked.
         reason: One sentence on why it ended early; empty for running and complete trials.
         candidate: What it tried.
-        digest: Of the candidate (`space.network.digest`).
+        digest: Of the candidate (`Drawn`).
         baseline: Whether this is the space's baseline: trial 0, and again if that was interrupted.
         parameters: As Keras counts them.
-        flops: For one image, forward; one multiply-add is 2.
+        flops: For one image, forward; one multiply-add is 2; 0 if unknown.
         reports: One for each finished epoch, in the order they came.
         seconds: Wall time of the worker so far.
         started: When the trial began, in seconds since 1970 (UTC).
@@ -40,7 +41,7 @@ class TrialRecord(BaseModel):
     number: int
     state: State = "running"
     reason: str = ""
-    candidate: Candidate
+    candidate: Candidate | HyperCandidate
     digest: str
     baseline: bool = False
     parameters: int

@@ -9,8 +9,9 @@ from itertools import islice, product
 from typing import Any
 
 from archsearch.space.expression import ExpressionError, Number
-from archsearch.space.schema import Choice, FloatRange, Formula, IntRange, SpaceFile, StageEntry, Value, resolve
+from archsearch.space.schema import SpaceFile, StageEntry, known_names, resolve
 from archsearch.space.source import Path
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Value
 
 MOST_CORNERS = 2_000
 """So many combinations of values are tried, at most."""
@@ -44,10 +45,10 @@ def _names(value: Value) -> frozenset[str]:
     return value.expression.names if isinstance(value, Formula) else frozenset()
 
 
-def _corners(value: Value) -> tuple[Any, ...]:
+def corners(value: Value) -> tuple[Any, ...]:
     """All options, or both ends."""
     match value:
-        case Choice(options=options):
+        case Choice(options=options) | Options(options=options):
             return options
         case IntRange(ends=ends) | FloatRange(ends=ends):
             return ends
@@ -63,7 +64,7 @@ def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[s
         needed.add(name)
         waiting += _names(schema.let[name]) - needed
     let = {name: value for name, value in schema.let.items() if name in needed}
-    leaves = {name: _corners(value) for name, value in let.items() if not isinstance(value, Formula)}
+    leaves = {name: corners(value) for name, value in let.items() if not isinstance(value, Formula)}
     for values in islice(product(*leaves.values()), MOST_CORNERS):
         try:
             yield resolve(let, dict(zip(leaves, values, strict=True)))
@@ -81,7 +82,7 @@ def _possible(value: Value, names: Mapping[str, Number]) -> list[int]:
                 return []
         case IntRange(ends=(low, high), step=step):
             return list(range(low, high + 1, step))
-    return sorted(_corners(value))
+    return sorted(corners(value))
 
 
 def _settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[str, Number]]:
@@ -93,11 +94,11 @@ def _settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[
             for let in _corners_of_let(schema, wanted):
                 for stage in _stage_indices(before, let):
                     names = {**let, "stage": stage}
-                    if field == "depth":
-                        yield names
-                    else:
-                        depth = max(_possible(entry.depth, names), default=0)
+                    depth = max(_possible(entry.depth, names), default=0)
+                    if "block" in known_names(path, ()):
                         yield from ({**names, "block": block} for block in range(depth))
+                    elif depth or field == "depth":
+                        yield names
         case _:
             yield from _corners_of_let(schema, _names(formula))
 
@@ -113,7 +114,7 @@ def _stage_indices(entries: tuple[StageEntry, ...], names: Mapping[str, Number])
 
 def _halvings_after(entry: StageEntry, before: Mapping[int, int], names: Mapping[str, Number]) -> dict[int, int]:
     """By the number of copies so far, the most that they halve the image: after `entry`, from the same `before` it."""
-    halves = any(option != "none" for option in _corners(entry.downsample))
+    halves = any(option != "none" for option in corners(entry.downsample))
     after: dict[int, int] = {}
     for start, most in before.items():
         for copies in _possible(entry.repeat, names):

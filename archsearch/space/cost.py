@@ -1,10 +1,9 @@
 """What an architecture costs, by arithmetic: nothing is built."""
 
 from dataclasses import dataclass
-from math import prod
 
 from archsearch.space.architecture import Architecture
-from archsearch.space.network import lower
+from archsearch.space.network import Part, plan
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,7 @@ class Cost:
     Attributes:
         parameters: As Keras's `count_params` counts them.
         flops: For one image, forward; `layers.py` states the convention.
-        activation_bytes: Of all layers' outputs for one image as float32, which training keeps for the backward pass.
+        activation_bytes: Of what all layers leave for one image as float32, which training keeps for the backward pass.
     """
 
     parameters: int
@@ -23,10 +22,12 @@ class Cost:
 
 
 def cost(architecture: Architecture) -> Cost:
-    """Counts `architecture`."""
-    nodes = lower(architecture).nodes
-    return Cost(
-        parameters=sum(node.parameters for node in nodes),
-        flops=sum(node.flops for node in nodes),
-        activation_bytes=sum(4 * prod(node.shape) for node in nodes),
-    )
+    """Counts `architecture`; raises what `network.plan` raises."""
+    height, width, channels = architecture.task.height, architecture.task.width, architecture.task.channels
+    parameters, flops, values = 0, 0, height * width * channels
+    for step in plan(architecture):
+        for counted in (step.fragment,) if isinstance(step, Part) else (step.shortcut, step.join):
+            parameters += counted.parameters
+            flops += counted.flops
+            values += counted.values
+    return Cost(parameters, flops, 4 * values)

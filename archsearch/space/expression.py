@@ -1,14 +1,18 @@
 """The small arithmetic behind `= width * 2 ** stage`.
 
-Numbers, names, `+ - * / // % **`, parentheses, and `min`, `max` and `round` of them; nothing else. Python's parser
-reads it, a table of allowed operations evaluates it. Length, depth and size are bounded: no expression hangs a search.
+Numbers, names, `+ - * / // % **`, comparisons (1 where they hold, 0 where they do not), parentheses, and `min`, `max`,
+`round`, `floor` and `ceil` of them; nothing else. Python's parser reads it, tables of allowed operations evaluate it,
+and what comes out is what Python would say. Length, depth and size are bounded: no expression hangs a search.
 """
 
 import ast
 import operator
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite, log2
+from itertools import pairwise
+from math import ceil, floor, isfinite, log2
 
 from archsearch.space.source import did_you_mean
 
@@ -67,16 +71,21 @@ def parse_expression(text: str) -> Expression:
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"an expression of {len(text)} characters; expected at most {MAX_LENGTH}")
+    text = " ".join(text.split())
+    code = text.removeprefix("=").strip()
     try:
-        tree = ast.parse(text.removeprefix("=").strip(), mode="eval").body
+        if "#" in code:
+            raise SyntaxError  # Python would drop the rest as a comment
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what Python only frowns upon is no arithmetic either
+            tree = ast.parse(code, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         cut = text.count("(") > text.count(")")
         hint = " (inside braces, quote an expression that has commas)" if cut else ""
-        raise ExpressionError(
-            f"cannot read '{text}'; expected arithmetic such as '= width * 2 ** stage'{hint}"
-        ) from error
+        wanted = _instead(code) or "expected arithmetic such as '= width * 2 ** stage'"
+        raise ExpressionError(f"cannot read '{text}'; {wanted}{hint}") from error
     names: set[str] = set()
-    _check(tree, names, text, MAX_DEPTH)
+    _check(tree, names, code, MAX_DEPTH)
     return Expression(f"= {ast.unparse(tree)}", frozenset(names), tree)
 
 
@@ -95,10 +104,6 @@ def _power(base: Number, exponent: Number) -> Number:
     return result
 
 
-def _round(number: Number) -> int:
-    return round(number)
-
-
 _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -109,16 +114,39 @@ _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Pow: _power,
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # what it does, fewest and most arguments
     "min": (min, 2, 16),
     "max": (max, 2, 16),
-    "round": (_round, 1, 1),
+    "round": (round, 1, 1),
+    "floor": (floor, 1, 1),
+    "ceil": (ceil, 1, 1),
 }
 FUNCTIONS = tuple(_FUNCTIONS)
+OPERATORS = ("+", "-", "*", "/", "//", "%", "**", "<", "<=", ">", ">=", "==", "!=")
+
+_INSTEAD = {  # what people write, and how it is said here
+    r"\b(if|else|and|or|not)\b|[&|?~]|!(?!=)": "choose by multiplying with a comparison, which is 1 or 0: "
+    "'= 32 * (stage > 1)'",
+    r"\^": "a power is written '**'",
+    r"(?<![<>=!])=(?!=)": "'==' compares two values",
+}
 
 
-def _check(node: ast.expr, names: set[str], text: str, depth: int) -> None:
+def _instead(code: str) -> str:
+    return next((advice for written, advice in _INSTEAD.items() if re.search(written, code)), "")
+
+
+def _check(node: ast.expr, names: set[str], code: str, depth: int) -> None:
     """Notes the names below `node`; raises for whatever `_evaluate` does not know."""
+    text = f"= {code}"
     if depth == 0:
         raise ExpressionError(f"'{text}' is nested more than {MAX_DEPTH} levels deep")
     below: list[ast.expr] = []
@@ -134,6 +162,8 @@ def _check(node: ast.expr, names: set[str], text: str, depth: int) -> None:
             below = [operand]
         case ast.BinOp(left=left, op=binary, right=right) if type(binary) in _BINARY:
             below = [left, right]
+        case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
+            below = [left, *others]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
             _, fewest, most = _FUNCTIONS[name]
             if not fewest <= len(arguments) <= most:
@@ -144,24 +174,27 @@ def _check(node: ast.expr, names: set[str], text: str, depth: int) -> None:
             hint = did_you_mean(name, _FUNCTIONS) or f"; the functions are {', '.join(_FUNCTIONS)}"
             raise ExpressionError(f"unknown function '{name}' in '{text}'{hint}")
         case _:
-            raise ExpressionError(
-                f"'{ast.unparse(node)}' in '{text}' is not arithmetic; "
-                f"expected numbers, names, + - * / // % **, parentheses, {', '.join(_FUNCTIONS)}"
-            )
+            wanted = f"expected numbers, names, {' '.join(OPERATORS)}, parentheses, {', '.join(_FUNCTIONS)}"
+            part = ast.get_source_segment(code, node)
+            raise ExpressionError(f"'{part}' in '{text}' is not arithmetic; {_instead(code) or wanted}")
     for child in below:
-        _check(child, names, text, depth - 1)
+        _check(child, names, code, depth - 1)
 
 
 def _evaluate(node: ast.expr, names: Mapping[str, Number]) -> Number:
+    result: Number
     match node:
         case ast.Constant(value=int() | float() as value):
-            return value
+            result = value
         case ast.Name(id=name):
-            return names[name]
+            result = names[name]
         case ast.UnaryOp(op=op, operand=operand):
-            return _UNARY[type(op)](_evaluate(operand, names))
+            result = _UNARY[type(op)](_evaluate(operand, names))
         case ast.BinOp(left=left, op=binary, right=right):
             result = _BINARY[type(binary)](_evaluate(left, names), _evaluate(right, names))
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            values = (_evaluate(each, names) for each in (left, *others))
+            result = int(all(_COMPARISONS[type(op)](*pair) for op, pair in zip(ops, pairwise(values), strict=True)))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             result = _FUNCTIONS[name][0](*(_evaluate(argument, names) for argument in arguments))
         case _:

@@ -3,9 +3,10 @@
 Shapes are of one image: (height, width, channels), or (units,) after `Flatten`. Windows are padded ("same"), so a
 stride or pool of 2 takes a side s to ceil(s / 2).
 
-Every layer has the same three methods: `shape`, `parameters` and `flops`, each a function of its inputs' shapes.
-FLOPs are counted forward, for one image, one multiply-add as 2; a comparison, an activation or another elementwise
-step is 1 an element. Parameters are counted as Keras's `count_params` does: moving averages are among them.
+Every layer has the same four methods, each a function of its inputs' shapes. `shape` is that of its output, or a
+ValueError where the inputs do not fit; `parameters` counts as Keras's `count_params` does, moving averages among them;
+`flops` are for one image, forward, with one multiply-add as 2, and a comparison, an activation or another elementwise
+step as 1 an element; `values` is how many numbers it leaves for the backward pass.
 """
 
 from dataclasses import dataclass
@@ -15,35 +16,37 @@ from typing import Literal
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Input:
-    """Raw pixels, 0 to 255."""
+class _Layer:
+    """Free, unless it says otherwise."""
 
-    height: int
-    width: int
-    channels: int
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
 
-    def shape(self) -> Shape:
-        return (self.height, self.width, self.channels)
-
-    def parameters(self) -> int:
+    def parameters(self, *inputs: Shape) -> int:
         return 0
 
-    def flops(self) -> int:
+    def flops(self, *inputs: Shape) -> int:
         return 0
 
+    def values(self, *inputs: Shape) -> int:
+        return prod(self.shape(*inputs))
 
-class _Elementwise:
+
+class _Elementwise(_Layer):
     """Keeps the shape of its first input; one FLOP an element."""
 
-    def shape(self, x: Shape, *others: Shape) -> Shape:
-        return x
+    def flops(self, *inputs: Shape) -> int:
+        return prod(inputs[0])
 
-    def parameters(self, x: Shape, *others: Shape) -> int:
-        return 0
 
-    def flops(self, x: Shape, *others: Shape) -> int:
-        return prod(x)
+@dataclass(frozen=True)
+class Input(_Layer):
+    """What a network reads: raw pixels, 0 to 255, of `size` (height, width, channels)."""
+
+    size: Shape
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return self.size
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,57 @@ class Activation(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Add(_Elementwise):
-    """Sum of two equal shapes."""
+class Add(_Layer):
+    """Sum of two or more equal shapes; all but the first cost one FLOP an element."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return _fit(len(set(inputs)) == 1, inputs, "equal shapes")[0]
+
+    def flops(self, *inputs: Shape) -> int:
+        return (len(inputs) - 1) * prod(inputs[0])
 
 
 @dataclass(frozen=True)
 class Multiply(_Elementwise):
     """Product of (H, W, C) and a gate of (1, 1, C)."""
 
+    def shape(self, x: Shape, gate: Shape) -> Shape:  # type: ignore[override]
+        return _fit(len(x) == 3 and gate == (1, 1, x[-1]), (x, gate), "(H, W, C) and (1, 1, C)")[0]
+
 
 @dataclass(frozen=True)
-class Dropout(_Elementwise):
-    """Zeroes a share `rate` of the values in training; free afterwards."""
+class Concatenate(_Layer):
+    """Joins feature maps of equal height and width along their channels; free."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        _fit(len({x[:-1] for x in inputs}) == 1, inputs, "equal heights and widths")
+        return (*inputs[0][:-1], sum(x[-1] for x in inputs))
+
+
+@dataclass(frozen=True)
+class Dropout(_Layer):
+    """Zeroes a share `rate` of the values in training; free."""
 
     rate: float
 
-    def flops(self, x: Shape, *others: Shape) -> int:
-        return 0
+
+@dataclass(frozen=True)
+class DropPath(_Layer):
+    """Zeroes all of (H, W, C) for a share `rate` of the images in training, the rest grows by 1 / (1 - rate); free."""
+
+    rate: float
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return _picture(inputs)
 
 
 @dataclass(frozen=True)
-class Norm(_Elementwise):
-    """Normalises: `batch` each channel by moving averages, `layer` over channels, `group` over space and channels."""
+class Norm(_Layer):
+    """Normalises: `batch` each channel by moving averages, `layer` over channels, `group` over space and channels.
+
+    `batch` is a scale and a shift, 2 FLOPs an element. The others are 8: mean 1, variance 3, normalise 2, scale and
+    shift 2.
+    """
 
     kind: Literal["batch", "layer", "group"]
 
@@ -89,125 +121,140 @@ class Norm(_Elementwise):
         """The largest number of groups, up to 8, that divides `channels`."""
         return max(n for n in range(1, 9) if channels % n == 0)
 
-    def parameters(self, x: Shape, *others: Shape) -> int:
-        return (4 if self.kind == "batch" else 2) * x[-1]
+    def shape(self, *inputs: Shape) -> Shape:
+        return _picture(inputs)
 
-    def flops(self, x: Shape, *others: Shape) -> int:
-        # Batch: scale and shift. Others: mean 1, variance 3, normalise 2, scale and shift 2.
-        return (2 if self.kind == "batch" else 8) * prod(x)
+    def parameters(self, *inputs: Shape) -> int:
+        return (4 if self.kind == "batch" else 2) * inputs[0][-1]
+
+    def flops(self, *inputs: Shape) -> int:
+        return (2 if self.kind == "batch" else 8) * prod(inputs[0])
 
 
 @dataclass(frozen=True)
-class Conv:
-    """Convolution with a `kernel` x `kernel` window."""
+class Conv(_Layer):
+    """Convolution with a `kernel` x `kernel` window.
+
+    Let no `stride` be larger than `kernel`: pixels are lost, and a strided pointwise one of 1 or 3 channels corrupts
+    memory in oneDNN (TensorFlow 2.21).
+    """
 
     filters: int
     kernel: int
     stride: int
     bias: bool
 
-    def shape(self, x: Shape) -> Shape:
-        return (*_strided(x, self.stride), self.filters)
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*_strided(_picture(inputs), self.stride), self.filters)
 
-    def parameters(self, x: Shape) -> int:
-        return self.kernel**2 * x[-1] * self.filters + self.bias * self.filters
+    def parameters(self, *inputs: Shape) -> int:
+        return (self.kernel**2 * inputs[0][-1] + self.bias) * self.filters
 
-    def flops(self, x: Shape) -> int:
-        return prod(self.shape(x)) * (2 * self.kernel**2 * x[-1] + self.bias)
+    def flops(self, *inputs: Shape) -> int:
+        return prod(self.shape(*inputs)) * (2 * self.kernel**2 * inputs[0][-1] + self.bias)
 
 
 @dataclass(frozen=True)
-class Depthwise:
+class Depthwise(_Layer):
     """Convolution of each channel by itself."""
 
     kernel: int
     stride: int
     bias: bool
 
-    def shape(self, x: Shape) -> Shape:
-        return (*_strided(x, self.stride), x[-1])
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*_strided(_picture(inputs), self.stride), inputs[0][-1])
 
-    def parameters(self, x: Shape) -> int:
-        return (self.kernel**2 + self.bias) * x[-1]
+    def parameters(self, *inputs: Shape) -> int:
+        return (self.kernel**2 + self.bias) * inputs[0][-1]
 
-    def flops(self, x: Shape) -> int:
-        return prod(self.shape(x)) * (2 * self.kernel**2 + self.bias)
+    def flops(self, *inputs: Shape) -> int:
+        return prod(self.shape(*inputs)) * (2 * self.kernel**2 + self.bias)
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Halves height and width by the maximum or average of 2 x 2 windows."""
+class SelfAttention(_Layer):
+    """Every place of (H, W, C) looks at every other, in `heads` heads of width `size`.
+
+    With N = H * W places: projections to queries, keys and values, queries scaled (1 a value), N x N products for each
+    head, their softmax (5 each: maximum, difference, exponential, sum, quotient), the weighted sum and the projection
+    back to C channels; all projections have biases. Queries, keys, values, products, their softmax and the weighted sum
+    stay in memory.
+    """
+
+    heads: int
+    size: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return _picture(inputs)
+
+    def parameters(self, *inputs: Shape) -> int:
+        channels, inner = inputs[0][-1], self.heads * self.size
+        return 3 * (channels + 1) * inner + (inner + 1) * channels
+
+    def flops(self, *inputs: Shape) -> int:
+        (height, width, channels), inner = inputs[0], self.heads * self.size
+        places = height * width
+        projections = 3 * inner * (2 * channels + 1) + inner + channels * (2 * inner + 1)
+        return places * projections + places**2 * (4 * inner + 5 * self.heads)
+
+    def values(self, *inputs: Shape) -> int:
+        height, width, channels = inputs[0]
+        places = height * width
+        return places * (channels + 4 * self.heads * self.size) + 2 * self.heads * places**2
+
+
+@dataclass(frozen=True)
+class Pool(_Layer):
+    """Maximum or average of `window` x `window` pixels, every `stride` pixels; one FLOP a pixel looked at."""
+
+    kind: Literal["max", "average"]
+    window: int = 2
+    stride: int = 2
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*_strided(_picture(inputs), self.stride), inputs[0][-1])
+
+    def flops(self, *inputs: Shape) -> int:
+        return prod(self.shape(*inputs)) * self.window**2
+
+
+@dataclass(frozen=True)
+class GlobalPool(_Layer):
+    """(H, W, C) becomes (1, 1, C); one FLOP an element of the input."""
 
     kind: Literal["max", "average"]
 
-    def shape(self, x: Shape) -> Shape:
-        return (*_strided(x, 2), x[-1])
+    def shape(self, *inputs: Shape) -> Shape:
+        return (1, 1, _picture(inputs)[-1])
 
-    def parameters(self, x: Shape) -> int:
-        return 0
-
-    def flops(self, x: Shape) -> int:
-        return prod(self.shape(x)) * 4
+    def flops(self, *inputs: Shape) -> int:
+        return prod(inputs[0])
 
 
 @dataclass(frozen=True)
-class GlobalPool:
-    """(H, W, C) becomes (1, 1, C)."""
+class Flatten(_Layer):
+    """(H, W, C) becomes (H * W * C,); free."""
 
-    kind: Literal["max", "average"]
-
-    def shape(self, x: Shape) -> Shape:
-        return (1, 1, x[-1])
-
-    def parameters(self, x: Shape) -> int:
-        return 0
-
-    def flops(self, x: Shape) -> int:
-        return prod(x)
+    def shape(self, *inputs: Shape) -> Shape:
+        return (prod(inputs[0]),)
 
 
 @dataclass(frozen=True)
-class Flatten:
-    """(H, W, C) becomes (H * W * C,)."""
-
-    def shape(self, x: Shape) -> Shape:
-        return (prod(x),)
-
-    def parameters(self, x: Shape) -> int:
-        return 0
-
-    def flops(self, x: Shape) -> int:
-        return 0
-
-
-@dataclass(frozen=True)
-class Concatenate:
-    """Joins two feature maps of equal height and width along their channels."""
-
-    def shape(self, x: Shape, y: Shape) -> Shape:
-        return (*x[:-1], x[-1] + y[-1])
-
-    def parameters(self, x: Shape, y: Shape) -> int:
-        return 0
-
-    def flops(self, x: Shape, y: Shape) -> int:
-        return 0
-
-
-@dataclass(frozen=True)
-class Dense:
+class Dense(_Layer):
     """(inputs,) becomes (`units`,): a matrix product and a bias."""
 
     units: int
 
-    def shape(self, x: Shape) -> Shape:
+    def shape(self, *inputs: Shape) -> Shape:
+        _fit(len(inputs[0]) == 1, inputs, "(units,)")
         return (self.units,)
 
-    def parameters(self, x: Shape) -> int:
-        return (x[0] + 1) * self.units
+    def parameters(self, *inputs: Shape) -> int:
+        return (inputs[0][0] + 1) * self.units
 
-    def flops(self, x: Shape) -> int:
-        return (2 * x[0] + 1) * self.units
+    def flops(self, *inputs: Shape) -> int:
+        return (2 * inputs[0][0] + 1) * self.units
 
 
 Layer = (
@@ -215,18 +262,33 @@ Layer = (
     | Rescale
     | Conv
     | Depthwise
+    | SelfAttention
     | Norm
     | Activation
     | Pool
     | GlobalPool
     | Flatten
     | Dropout
+    | DropPath
     | Add
     | Multiply
     | Concatenate
     | Dense
 )
 
+JOINS = (Add, Multiply, Concatenate)
+"""The layers that read two nodes or more; all others read one."""
+
 
 def _strided(x: Shape, stride: int) -> Shape:
-    return tuple(-(-side // stride) for side in x[:2])
+    return (-(-x[0] // stride), -(-x[1] // stride))
+
+
+def _picture(inputs: tuple[Shape, ...]) -> Shape:
+    return _fit(len(inputs[0]) == 3, inputs, "(height, width, channels)")[0]
+
+
+def _fit(fits: bool, inputs: tuple[Shape, ...], expected: str) -> tuple[Shape, ...]:
+    if not fits:
+        raise ValueError(f"found {' and '.join(map(str, inputs))}, expected {expected}")
+    return inputs

@@ -1,18 +1,36 @@
 """From an architecture to the layers it stands for: a small graph of plain data.
 
-The cost count, the canonical hash and the Keras model all read this one graph, so they cannot disagree.
+The cost count, the canonical hash and the Keras model all read what `plan` puts together, so they cannot disagree. It
+is made of fragments, which are found once for each kind of block and shape: counting a candidate takes microseconds.
 """
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from archsearch.space import blocks
-from archsearch.space.architecture import Architecture, Candidate, Head
-from archsearch.space.layers import (
+from archsearch.space.architecture import (
     Activation,
+    Architecture,
+    Block,
+    Candidate,
+    Custom,
+    Downsample,
+    HeadPool,
+    Shortcut,
+    Stage,
+)
+from archsearch.space.canonical import Key, graph_key, parallel, series
+from archsearch.space.layers import (
+    JOINS,
+    Add,
+    Concatenate,
     Dense,
     Dropout,
+    DropPath,
     Flatten,
     GlobalPool,
     Input,
@@ -20,10 +38,10 @@ from archsearch.space.layers import (
     Rescale,
     Shape,
 )
+from archsearch.space.layers import Activation as ActivationLayer
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One layer in its place.
 
     Attributes:
@@ -31,7 +49,7 @@ class Node:
         layer: What it does.
         inputs: Positions in the network of the nodes it reads, all before its own.
         shape: Of its output, for one image.
-        parameters, flops: Of this layer alone, by `layers.py`'s convention.
+        parameters, flops, values: Of this layer alone, by `layers.py`'s convention.
     """
 
     name: str
@@ -40,6 +58,7 @@ class Node:
     shape: Shape
     parameters: int
     flops: int
+    values: int
 
 
 @dataclass
@@ -51,59 +70,261 @@ class Network:
     _uses: Counter[str] = field(default_factory=Counter)
 
     def add(self, layer: Layer, *inputs: int) -> int:
-        """Appends `layer`, fed by the nodes at `inputs`, under the current scope; returns its position."""
-        shapes = [self.nodes[i].shape for i in inputs]
-        self.nodes.append(
-            Node(
-                name=self._name(type(layer).__name__.lower()),
-                layer=layer,
-                inputs=inputs,
-                shape=layer.shape(*shapes),
-                parameters=layer.parameters(*shapes),
-                flops=layer.flops(*shapes),
-            )
-        )
+        """Appends `layer`, fed by the nodes at `inputs`, under the current scope; returns its position.
+
+        A dropout of rate 0 does nothing: it is not added, and its input is returned.
+
+        Raises:
+            ValueError: The inputs are not nodes of this network, are too many or too few, or have unfit shapes.
+        """
+        if isinstance(layer, Dropout | DropPath) and not layer.rate:
+            return inputs[0]
+        if self.nodes and (not inputs or (len(inputs) > 1) != isinstance(layer, JOINS)):
+            raise ValueError(f"{layer}: found {len(inputs)} inputs, expected {_arity(layer)}")
+        if inputs and not 0 <= min(inputs) <= max(inputs) < len(self.nodes):
+            raise ValueError(f"{layer}: found inputs {inputs}, expected nodes of this network")
+        try:
+            costs = _effect(layer, *[self.nodes[i].shape for i in inputs])
+        except ValueError as error:
+            raise ValueError(f"{layer}: {error}") from None
+        self.nodes.append(Node(self._name(layer), layer, inputs, *costs))
         return len(self.nodes) - 1
 
     def shape(self, node: int) -> Shape:
         """Shape of the output of the node at position `node`."""
         return self.nodes[node].shape
 
-    def _name(self, word: str) -> str:
+    def extend(self, fragment: "Fragment", node: int, rate: float | None = None) -> int:
+        """Appends a fragment behind `node`, with `rate` for its dropout if given; returns the last position."""
+        places = [node]
+        for found in fragment.nodes[1:]:
+            layer = found.layer
+            if rate is not None and isinstance(layer, Dropout | DropPath):
+                layer = type(layer)(rate)
+            places.append(self.add(layer, *(places[i] for i in found.inputs)))
+        return places[-1]
+
+    def _name(self, layer: Layer) -> str:
+        word = type(layer).__name__.lower()
         stem = f"{self.scope}_{word}" if self.scope else word
         self._uses[stem] += 1
         return stem if self._uses[stem] == 1 else f"{stem}{self._uses[stem]}"
 
 
+@lru_cache(maxsize=8192)
+def _effect(layer: Layer, *inputs: Shape) -> tuple[Shape, int, int, int]:
+    """Shape, parameters, FLOPs and values of a layer fed with these shapes."""
+    return layer.shape(*inputs), layer.parameters(*inputs), layer.flops(*inputs), layer.values(*inputs)
+
+
+def _arity(layer: Layer) -> str:
+    return "two or more" if isinstance(layer, JOINS) else "one"
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A part of a network with one way in and one way out, fit for any place with the right shape.
+
+    Attributes:
+        nodes: The first stands for what goes in; the last gives what comes out.
+        key: What it is, whatever the order of its nodes.
+        parameters, flops, values: Of all its nodes together.
+    """
+
+    nodes: tuple[Node, ...]
+    key: Key
+    parameters: int
+    flops: int
+    values: int
+
+    @property
+    def shape(self) -> Shape:
+        """Of what comes out."""
+        return self.nodes[-1].shape
+
+
+class Part(NamedTuple):
+    """A fragment in its place, behind what comes before it.
+
+    Attributes:
+        scope: What it belongs to: `stage1_block2`, `stage1_attention`, `head`; empty for what prepares the image.
+        fragment: What it is made of.
+        rate: Of its dropout, instead of the one in the fragment; None keeps that.
+    """
+
+    scope: str
+    fragment: Fragment
+    rate: float | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Of what comes out."""
+        return self.fragment.shape
+
+    @property
+    def key(self) -> Key:
+        """The fragment's, with this part's own rate."""
+        key = self.fragment.key
+        return key if self.rate is None else Key(key.structure, (self.rate,) * len(key.rates))
+
+
+class Skip(NamedTuple):
+    """A stage's input, brought to the shape of its output, joins it.
+
+    Attributes:
+        scope: What it belongs to: `stage1_skip`.
+        over: How many steps of the plan it leads past.
+        shortcut: What the input goes through.
+        join: The layer that reads the shortcut's end and the stage's.
+    """
+
+    scope: str
+    over: int
+    shortcut: Fragment
+    join: Node
+
+    @property
+    def shape(self) -> Shape:
+        """Of what comes out."""
+        return self.join.shape
+
+
+Step = Part | Skip
+
+
+def plan(architecture: Architecture) -> tuple[Step, ...]:
+    """What stands between the raw pixels and the class scores of `architecture`, in this order.
+
+    Raises:
+        InputError: A custom block's code is not trusted or cannot be loaded.
+        TrialError: A custom block fails.
+    """
+    # A user's function may do anything, so it is asked every time.
+    custom = any(isinstance(block, Custom) for stage in architecture.stages for block in stage.blocks)
+    return _plan.__wrapped__(architecture) if custom else _plan(architecture)
+
+
+@lru_cache(maxsize=64)  # most are counted, then hashed
+def _plan(architecture: Architecture) -> tuple[Step, ...]:
+    steps: list[Step] = [Part("", _fragment(_prepare, _size(architecture)))]
+    for number, stage in enumerate(architecture.stages, start=1):
+        steps += _stage(f"stage{number}", stage, steps[-1].shape)
+    head, shape = architecture.head, steps[-1].shape
+    steps.append(Part("head", _fragment(_features, shape, head.pool, head.hidden, head.activation)))
+    steps += _dropout("head", head.dropout, steps[-1].shape)
+    steps.append(Part("head", _fragment(_scores, steps[-1].shape, architecture.task.classes)))
+    return tuple(steps)
+
+
 def lower(architecture: Architecture) -> Network:
-    """The layers of `architecture`, raw pixels in, class scores out."""
-    task = architecture.task
+    """The layers of `architecture`, raw pixels in, class scores out; raises what `plan` raises."""
     network = Network()
-    x = network.add(Input(task.height, task.width, task.channels))
-    x = network.add(Rescale(), x)
-    for s, stage in enumerate(architecture.stages, start=1):
-        for b, block in enumerate(stage.blocks, start=1):
-            network.scope = f"stage{s}_block{b}"
-            last = b == len(stage.blocks)
-            x = blocks.add(network, x, block, stage.downsample if last else "none")
-    network.scope = "head"
-    _add_head(network, x, architecture.head, task.classes)
+    ends = [network.add(Input(_size(architecture)))]
+    for step in plan(architecture):
+        network.scope = step.scope
+        if isinstance(step, Part):
+            ends.append(network.extend(step.fragment, ends[-1], step.rate))
+        else:
+            shortcut = network.extend(step.shortcut, ends[-1 - step.over])
+            ends.append(network.add(step.join.layer, shortcut, ends[-1]))
     return network
 
 
-def _add_head(network: Network, x: int, head: Head, classes: int) -> None:
-    if head.pool != "flatten":
-        x = network.add(GlobalPool(head.pool), x)
-    x = network.add(Flatten(), x)
-    if head.hidden:
-        x = network.add(Dense(head.hidden), x)
-        x = network.add(Activation(head.activation), x)
-    if head.dropout:
-        x = network.add(Dropout(head.dropout), x)
-    network.add(Dense(classes), x)
+def network_hash(architecture: Architecture) -> str:
+    """Sixteen hexadecimal digits, equal for architectures that build the same network; raises what `plan` raises."""
+    keys = [Key(repr(Input(_size(architecture))))]
+    for step in plan(architecture):
+        if isinstance(step, Part):
+            keys.append(step.key)
+        else:
+            keys[-step.over :] = [parallel(step.join.layer, [step.shortcut.key, series(keys[-step.over :])])]
+    key = series(keys)
+    return _hash(f"{key.structure}{key.rates}")
 
 
 def digest(candidate: Candidate) -> str:
-    """Sixteen hexadecimal digits, equal for candidates that are the same layers trained the same way."""
-    nodes = [(node.layer, node.inputs) for node in lower(candidate.architecture).nodes]
-    return hashlib.sha256(f"{nodes}{candidate.recipe.model_dump_json()}".encode()).hexdigest()[:16]
+    """Sixteen hexadecimal digits, equal for candidates that are the same network trained the same way."""
+    return _hash(f"{network_hash(candidate.architecture)}{candidate.recipe.model_dump_json()}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _size(architecture: Architecture) -> Shape:
+    task = architecture.task
+    return (task.height, task.width, task.channels)
+
+
+# The parts of a plan --------------------------------------------------------------------------------------------------
+
+_ANY_RATE = 0.5
+"""Stands in fragments for the rates of dropout, which change neither shapes nor costs."""
+
+
+@lru_cache(maxsize=8192)
+def _fragment(build: Callable[..., int], shape: Shape, *details: Any) -> Fragment:
+    """What `build(network, node, *details)` puts behind a node of this shape."""
+    network = Network()
+    build(network, network.add(Input(shape)), *details)
+    first, *nodes = network.nodes
+    return Fragment(
+        nodes=(first, *nodes),
+        key=graph_key([node.layer for node in network.nodes], [node.inputs for node in network.nodes]),
+        parameters=sum(node.parameters for node in nodes),
+        flops=sum(node.flops for node in nodes),
+        values=sum(node.values for node in nodes),
+    )
+
+
+def _stage(scope: str, stage: Stage, shape: Shape) -> list[Step]:
+    steps: list[Step] = []
+    before, norm = shape, stage.blocks[-1].norm
+    for number, block in enumerate(stage.blocks, start=1):
+        downsample = stage.downsample if number == len(stage.blocks) else "none"
+        steps += _block(f"{scope}_block{number}", block, shape, downsample)
+        shape = steps[-1].shape
+    if stage.attention:
+        steps.append(Part(f"{scope}_attention", _fragment(blocks.attend, shape, stage.attention, norm)))
+    if stage.skip != "none":
+        channels = shape[-1] if stage.skip == "add" else None
+        shortcut = _fragment(blocks.bring, before, shape[:2], channels, norm)
+        layer = Add() if stage.skip == "add" else Concatenate()
+        join = Node("", layer, (), *_effect(layer, shortcut.shape, shape))
+        steps.append(Skip(f"{scope}_skip", len(steps), shortcut, join))
+    return steps
+
+
+def _block(scope: str, block: Block, shape: Shape, downsample: Downsample) -> list[Step]:
+    dropout = block.dropout
+    if isinstance(block, Custom):
+        part = Part(scope, _fragment.__wrapped__(blocks.add, shape, block, downsample))
+    else:
+        rate = block.drop_path if isinstance(block, Shortcut) else 0.0
+        if rate or block.dropout:
+            block = block.model_copy(update={"dropout": 0.0} | ({"drop_path": _ANY_RATE} if rate else {}))
+        part = Part(scope, _fragment(blocks.add, shape, block, downsample), rate)
+    return [part, *_dropout(scope, dropout, part.shape)]
+
+
+def _dropout(scope: str, rate: float, shape: Shape) -> list[Step]:
+    return [Part(scope, _fragment(_drop, shape), rate)] if rate else []
+
+
+def _prepare(network: Network, x: int) -> int:
+    return network.add(Rescale(), x)
+
+
+def _drop(network: Network, x: int) -> int:
+    return network.add(Dropout(_ANY_RATE), x)
+
+
+def _features(network: Network, x: int, pool: HeadPool, hidden: int, activation: Activation) -> int:
+    if pool != "flatten":
+        x = network.add(GlobalPool(pool), x)
+    x = network.add(Flatten(), x)
+    return network.add(ActivationLayer(activation), network.add(Dense(hidden), x)) if hidden else x
+
+
+def _scores(network: Network, x: int, classes: int) -> int:
+    return network.add(Dense(classes), x)

@@ -6,6 +6,7 @@ that was chosen. Fields of a stage are drawn once a copy; an expression is evalu
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from math import exp, isqrt, log, sqrt
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from archsearch.space.architecture import (
     Block,
     BlockFields,
     Candidate,
+    CellNode,
     Head,
     Optimizer,
     Recipe,
@@ -27,20 +29,9 @@ from archsearch.space.architecture import (
 from archsearch.space.cost import cost
 from archsearch.space.expression import ExpressionError, Number
 from archsearch.space.load import Space
-from archsearch.space.schema import (
-    Choice,
-    FloatRange,
-    Formula,
-    IntRange,
-    Options,
-    Scalar,
-    SpaceFile,
-    StageEntry,
-    Value,
-    resolve,
-    varies,
-)
+from archsearch.space.schema import CellSection, CustomSection, SpaceFile, StageEntry, cell_inputs, resolve
 from archsearch.space.source import in_file_order, listed, shown
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Scalar, Value, varies
 
 __all__ = [
     "Chooser",
@@ -55,6 +46,10 @@ __all__ = [
 
 _BLOCK = TypeAdapter[Block](Block)
 _OPTIMIZER = TypeAdapter[Optimizer](Optimizer)
+_FIXED = (int, float, str)
+_cell_inputs = cache(cell_inputs)
+_OF_BLOCKS = frozenset(BlockFields.model_fields)
+_OF_STAGES = frozenset(Stage.model_fields)
 
 
 # Who chooses ----------------------------------------------------------------------------------------------------------
@@ -193,9 +188,10 @@ def baseline_candidate(space: Space, task: Task) -> Candidate:
     """
     try:
         candidate = sample(space, FixedChooser(space.baseline), task)
+        costs = cost(candidate.architecture)
     except TrialError as error:
-        raise SpaceError([space.source.problem(("baseline",), str(error), at_key=True)]) from error
-    costs = cost(candidate.architecture)
+        what = f"the baseline cannot be built: {error}"
+        raise SpaceError([space.source.problem(("stages",), what, at_key=True)]) from error
     problems = [
         space.source.problem(
             ("limits", name),
@@ -211,8 +207,8 @@ def baseline_candidate(space: Space, task: Task) -> Candidate:
 
 
 Names = Mapping[str, Number]
-Field = Callable[[Names], Any]
-"""A field after drawing: its value, for what an expression may ask for at that place."""
+Field = Any | Callable[[Names], Any]
+"""A field after drawing: its value, or a function that gives it for what an expression may ask for at that place."""
 
 
 class _Sampling:
@@ -231,7 +227,7 @@ class _Sampling:
 
     def _let(self) -> Names:
         let = self._schema.let
-        drawn = {name: self._draw(name, value)({}) for name, value in let.items() if not isinstance(value, Formula)}
+        drawn = {name: self._decide(name, value, {}) for name, value in let.items() if not isinstance(value, Formula)}
         try:
             return resolve(let, drawn)
         except ExpressionError as error:
@@ -240,7 +236,7 @@ class _Sampling:
     def _augment(self) -> Augment:
         if self._schema.augment is None:
             return Augment()
-        largest = dict(self._schema.augment)
+        largest = dict(vars(self._schema.augment))
         strength = self._decide("augment.strength", largest.pop("strength"))
         if strength == 0:
             return Augment()
@@ -260,14 +256,16 @@ class _Sampling:
         if depth == 0:
             return
         fields: dict[str, Field] = {}
-        for name, value in entry:
+        whole: dict[str, Any] = {}
+        for name, value in vars(entry).items():
             if name == "block":
-                fields |= self._kind(f"{prefix}.block", value)
-            elif name in BlockFields.model_fields or name == "downsample":
-                fields[name] = self._draw(f"{prefix}.{name}", value)
-        downsample = fields.pop("downsample")(names)
-        blocks = (_evaluate(fields, {**names, "block": block}) for block in range(depth))
-        yield Stage(blocks=tuple(map(_BLOCK.validate_python, blocks)), downsample=downsample)
+                fields |= self._kind(f"{prefix}.block", value, names)
+            elif name in _OF_BLOCKS:
+                fields[name] = value if isinstance(value, _FIXED) else self._draw(f"{prefix}.{name}", value)
+            elif name in _OF_STAGES:
+                whole[name] = value if isinstance(value, _FIXED) else self._decide(f"{prefix}.{name}", value, names)
+        blocks = tuple(_blocks([_evaluate(fields, {**names, "block": block}) for block in range(depth)]))
+        yield Stage(blocks=blocks, **whole)
 
     def _head(self) -> Head:
         head = self._schema.head
@@ -278,42 +276,64 @@ class _Sampling:
         return Head(pool=pool, hidden=hidden, activation=activation, dropout=dropout)
 
     def _recipe(self, augment: Augment) -> Recipe:
-        fields = dict(self._schema.training)
-        optimizer = _evaluate(self._kind("training.optimizer", fields.pop("optimizer")), self._names)
+        fields = dict(vars(self._schema.training))
+        optimizer = _evaluate(self._kind("training.optimizer", fields.pop("optimizer"), self._names), self._names)
         rest = {name: self._decide(f"training.{name}", value) for name, value in fields.items()}
         return Recipe(augment=augment, optimizer=_OPTIMIZER.validate_python(optimizer), **rest)
 
-    def _kind(self, name: str, value: Value) -> dict[str, Field]:
-        """The kind of a part, and the fields that exist only with it."""
+    def _kind(self, name: str, value: Value, names: Names) -> dict[str, Field]:
+        """The kind of a part, and the fields that exist only with it; `names` are those of the whole copy."""
         kind = self._decide(name, value)
-        own = value.sections[kind] if isinstance(value, Options) else ()
-        return {
-            "kind": lambda _: kind,
-            **{field: self._draw(f"{name}.{kind}.{field}", inner) for field, inner in own},
-        }
+        fields: dict[str, Field] = {"kind": kind}
+        match value.sections[kind] if isinstance(value, Options) else ():
+            case CellSection() as cell:
+                return fields | self._cell(f"{name}.{kind}", cell, names)
+            case CustomSection(code=code, options=options):
+                drawn = {key: self._draw(f"{name}.{kind}.options.{key}", inner) for key, inner in options.items()}
+                return fields | {"code": code, "options": lambda names: _evaluate(drawn, names)}
+            case own:
+                return fields | {field: self._draw(f"{name}.{kind}.{field}", inner) for field, inner in own}
+
+    def _cell(self, name: str, cell: CellSection, names: Names) -> dict[str, Field]:
+        """The graph of a cell, the same for all blocks of a copy."""
+        nodes = []
+        for node in range(1, self._decide(f"{name}.nodes", cell.nodes, names) + 1):
+            inputs = self._decide(f"{name}.inputs.{node}", _cell_inputs(node))
+            operation = self._decide(f"{name}.operation.{node}", cell.operation)
+            nodes.append(CellNode(inputs=tuple(map(int, inputs.split("+"))), operation=operation))
+        join = self._draw(f"{name}.join", cell.join)
+        return {"nodes": tuple(nodes), "join": join}
 
     def _decide(self, name: str, value: Value, names: Names | None = None) -> Any:
         """Draws `value` and evaluates it at once."""
-        return self._draw(name, value)(self._names if names is None else names)
+        field = self._draw(name, value)
+        return field(self._names if names is None else names) if callable(field) else field
 
     def _draw(self, name: str, value: Value) -> Field:
-        drawn: Scalar
         match value:
+            case int() | float() | str():
+                return value
             case Formula():
                 return lambda names: _result(name, value, names)
-            case Choice(options=options) | Options(options=options):
-                drawn = self._chooser.choice(name, options) if varies(value) else options[0]
+            case Choice() | Options():
+                options = value.options
+                return self._chooser.choice(name, options) if varies(value) else options[0]
             case IntRange(ends=(low, high), step=step, log=log):
-                drawn = self._chooser.integer(name, low, high, step, log)
+                return self._chooser.integer(name, low, high, step, log)
             case FloatRange(ends=(low, high), log=log):
-                drawn = self._chooser.real(name, low, high, log)
-            case fixed:
-                drawn = fixed
-        return lambda _: drawn
+                return self._chooser.real(name, low, high, log)
 
 
 def _evaluate(fields: Mapping[str, Field], names: Names) -> dict[str, Any]:
-    return {name: value(names) for name, value in fields.items()}
+    return {name: value(names) if callable(value) else value for name, value in fields.items()}
+
+
+def _blocks(drawn: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+    """Those that are like the one before are the same object: most of them are, and checking takes time."""
+    for before, fields in zip([None, *drawn], drawn, strict=False):
+        if fields != before:
+            block = _BLOCK.validate_python(fields)
+        yield block
 
 
 def _result(name: str, formula: Formula, names: Names) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from archsearch.data.dataset import ImageSet
+from archsearch.space.code import trust
+from archsearch.space.hyper import HyperCandidate
 from archsearch.training.fit import Trainer
 from archsearch.training.job import Report, TrialJob
 
@@ -24,7 +26,14 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
     Raises:
         TrialError: The candidate cannot be trained.
     """
+    if job.code is not None:
+        trust(job.code)
     images = ImageSet.open(job.images)
+    if isinstance(job.candidate, HyperCandidate):
+        from archsearch.training import hypermodel  # needs KerasTuner, which is an extra
+
+        hypermodel.cross_validate(job, job.candidate, images, report, between_steps)
+        return
     everything = np.arange(len(images.labels), dtype=np.int32)
     smallest = len(everything) - max(len(fold) for fold in job.folds)
     trainer = Trainer(job.candidate, smallest, job.seed)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.space.architecture import Candidate
+from archsearch.space.hyper import HyperCandidate
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,16 @@ class TrialJob:
         folds: For each fold the indices of its validation images, (n,) int32; all others train.
         seed: Of the initial weights, the order of the images, dropout and augmentation.
         threads: CPU threads the worker may use.
+        code: Folder whose Python code the worker may run (`space.code.trust`); None is no code.
     """
 
     trial: int
-    candidate: Candidate
+    candidate: Candidate | HyperCandidate
     images: Path
     folds: tuple[NDArray[np.int32], ...]
     seed: int
     threads: int = 1
+    code: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from report_studies import baseline
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
 from archsearch.space.architecture import (
     Architecture,
+    Cell,
+    CellNode,
     Conv,
+    ConvNeXt,
     DenseBlock,
     Head,
     Inverted,
@@ -48,6 +51,29 @@ def architecture() -> Architecture:
     )
 
 
+def newer() -> Architecture:
+    """What else a stage can hold."""
+    nodes = (CellNode(inputs=(0,), operation="conv"), CellNode(inputs=(0, 1), operation="max"))
+    return Architecture(
+        task=Task(height=16, width=16, channels=1, classes=3),
+        stages=(
+            Stage(
+                blocks=(ConvNeXt(filters=8, kernel=7, activation="gelu", norm="layer", dropout=0.0, drop_path=0.05),),
+                downsample="conv",
+                attention=2,
+                skip="concatenate",
+            ),
+            Stage(
+                blocks=(Cell(filters=12, kernel=3, activation="relu", norm="batch", dropout=0.0, nodes=nodes),),
+                downsample="none",
+                attention=1,
+                skip="add",
+            ),
+        ),
+        head=Head(pool="average", hidden=0, activation="relu", dropout=0.0),
+    )
+
+
 def texts(svg: str) -> list[str]:
     return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
@@ -66,6 +92,30 @@ def test_everything_decided_is_in_the_drawing() -> None:
         "Residual 48", "Flatten", "Dense 64", "Class scores 12", "dropout 0.3",
     ):  # fmt: skip
         assert part in words, part
+
+
+def test_what_joins_a_stage_has_a_box() -> None:
+    found = texts(architecture_svg(newer()))
+    words = " ".join(found)
+    for part in (
+        "ConvNeXt 8", "7×7", "expansion 4", "drop path 0.05", "↓ 2×2 convolution", "Self-attention", "2 heads",
+        "Concatenate", "the input of stage 1", "Cell 12", "joined by sum", "1: conv ← 0", "2: max ← 0, 1", "1 head",
+        "Add", "the input of stage 2",
+    ):  # fmt: skip
+        assert part in words, part
+    assert [text for text in found if text.replace(" × ", "").isdigit()] == [
+        "16 × 16 × 1", "8 × 8 × 8", "8 × 8 × 8", "8 × 8 × 9", "8 × 8 × 12", "8 × 8 × 12", "8 × 8 × 12", "12"
+    ]  # fmt: skip
+
+
+def test_only_the_cells_node_that_differs_is_marked() -> None:
+    ours = newer()
+    (cell,) = ours.stages[1].blocks
+    assert isinstance(cell, Cell)
+    nodes = (cell.nodes[0], cell.nodes[1].model_copy(update={"operation": "average"}))
+    stage = ours.stages[1].model_copy(update={"blocks": (cell.model_copy(update={"nodes": nodes}),), "skip": "none"})
+    theirs = ours.model_copy(update={"stages": (ours.stages[0], stage)})
+    assert changed(side_by_side_svg(ours, theirs, ("a", "b"))) == ["2: average ← 0, 1"]
 
 
 def test_shapes_are_those_of_the_network() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from candidates import drawn_from_a_space
 from optuna.trial import TrialState
 from scripted import Script, ScriptedExecutor
 from spaces import SMALL, TWO_CANDIDATES
@@ -14,6 +15,7 @@ from spaces import SMALL, TWO_CANDIDATES
 from archsearch.errors import SearchError
 from archsearch.search import record
 from archsearch.search.budget import Budget
+from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.coordinator import Coordinator, Progress
 from archsearch.search.folder import StudyFolder
 from archsearch.search.record import TrialRecord, ranking
@@ -21,8 +23,7 @@ from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_storage
 from archsearch.space.architecture import Task
 from archsearch.space.load import parse_space
-from archsearch.space.network import digest
-from archsearch.space.sample import FixedChooser, baseline_point, sample
+from archsearch.space.sample import baseline_point
 from archsearch.training.job import TrialJob
 
 TASK = Task(height=8, width=8, channels=1, classes=10)
@@ -30,7 +31,7 @@ FOLDS = tuple(np.array_split(np.arange(1500, dtype=np.int32), 3))
 
 
 def width(job: TrialJob) -> int:
-    return job.candidate.architecture.stages[0].blocks[0].filters
+    return drawn_from_a_space(job.candidate).architecture.stages[0].blocks[0].filters
 
 
 def by_width(job: TrialJob, fold: int, epoch: int) -> float:
@@ -40,21 +41,18 @@ def by_width(job: TrialJob, fold: int, epoch: int) -> float:
 
 def coordinator(tmp_path: Path, executor: ScriptedExecutor, text: str = SMALL, **changes: Any) -> Coordinator:
     space = parse_space(text)
-    point = baseline_point(space, TASK)
     folder = StudyFolder(tmp_path)
     study = changes.pop("study", None)
     if study is None:
         study = create_study(folder)
         study.sampler = SAMPLERS["tpe"](0)
         study.pruner = PRUNERS[changes.pop("pruner", "none")](space.most_epochs)
-        study.enqueue_trial(point)
+        study.enqueue_trial(baseline_point(space, TASK))
     fields: dict[str, Any] = {
         "study": study,
-        "space": space,
-        "task": TASK,
+        "candidates": SpaceCandidates(space, TASK),
         "images": tmp_path,
         "folds": FOLDS,
-        "baseline": digest(sample(space, FixedChooser(point), TASK)),
         "seed": 0,
         "budget": Budget(trials=6, seconds=None),
         "executor": executor,
@@ -85,7 +83,7 @@ def test_the_baseline_is_trial_0_and_is_never_pruned(tmp_path: Path) -> None:
     _, records = run(tmp_path, lambda job, fold, epoch: 0.5 if job.trial == 0 else 0.99, pruner="median", workers=2)
     assert records[0].baseline
     assert records[0].state == "complete"
-    assert records[0].candidate.architecture.stages[0].blocks[0].filters == 4
+    assert drawn_from_a_space(records[0].candidate).architecture.stages[0].blocks[0].filters == 4
     assert sum(r.baseline for r in records) == 1
 
 
@@ -253,7 +251,7 @@ def test_what_cannot_be_finished_in_time_makes_room(tmp_path: Path) -> None:
     made = coordinator(tmp_path, executor, budget=Budget(trials=12, seconds=100))
     made.run()
     records = record.read(made.study)
-    slow = [r for r in records if r.candidate.architecture.stages[0].blocks[0].filters == 8]
+    slow = [r for r in records if drawn_from_a_space(r.candidate).architecture.stages[0].blocks[0].filters == 8]
     assert slow
     for r in slow:
         assert (r.state, len(r.reports)) == ("interrupted", 2)

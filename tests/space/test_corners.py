@@ -1,9 +1,10 @@
 import pytest
 
-from archsearch.space.corners import MOST_CORNERS, halvings, possible, settings
+from archsearch.space.corners import MOST_CORNERS, corners, halvings, possible, settings
 from archsearch.space.expression import Number
 from archsearch.space.load import parse_space
-from archsearch.space.schema import Formula, SpaceFile
+from archsearch.space.schema import SpaceFile
+from archsearch.space.values import Formula
 
 
 def schema(let: str, stages: str, training: str = "{}") -> SpaceFile:
@@ -55,6 +56,25 @@ def test_what_follows_from_one_name_is_tried_for_one_value_of_it() -> None:
 
 def test_a_depth_knows_no_block() -> None:
     assert tried("", "{filters: 8, repeat: 2, depth: = stage}", "depth") == [{"stage": 0}, {"stage": 1}]
+
+
+@pytest.mark.parametrize(("depth", "stages"), [(1, [0, 1, 2]), ("= stage", [1, 2])])
+def test_attention_knows_the_stages_that_have_blocks(depth: object, stages: list[int]) -> None:
+    found = tried("", f"{{filters: 8, repeat: 3, depth: {depth}, attention: = stage}}", "attention")
+    assert found == [{"stage": stage} for stage in stages]
+
+
+def test_corners_of_every_way() -> None:
+    stage = schema(
+        "", "{filters: 8, block: {choice: {conv: {}, cell: {}}}, kernel: {choice: [3, 5, 7]}, depth: {int: [1, 4]}}"
+    )
+    entry = stage.stages[0]
+    assert [corners(value) for value in (entry.filters, entry.block, entry.kernel, entry.depth)] == [
+        (8,),
+        ("conv", "cell"),
+        (3, 5, 7),
+        (1, 4),
+    ]
 
 
 def test_an_empty_stage_needs_no_filters() -> None:

@@ -1,10 +1,15 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from archsearch.errors import SpaceError
+from archsearch.space import code
 from archsearch.space.architecture import Task
+from archsearch.space.check import check_space
+from archsearch.space.expression import FUNCTIONS, OPERATORS
 from archsearch.space.load import check_task, load_space, parse_space
+from archsearch.space.values import Options
 
 EXAMPLE = """\
 name: digits
@@ -56,8 +61,8 @@ baseline:                              # the first trial, and what the report co
 """
 
 WHOLE = "a fixed value, {choice: […]}, {int: [low, high]} or '= expression'"
-REAL = "a fixed value, {choice: […]}, {float: [low, high]} or '= expression'"
-ARITHMETIC = "numbers, names, + - * / // % **, parentheses, min, max, round"
+NOT_WHOLE = "and this field takes whole numbers; expected {int: [low, high]}"
+ARITHMETIC = f"numbers, names, {' '.join(OPERATORS)}, parentheses, {', '.join(FUNCTIONS)}"
 ROUND = "a whole number (round(…) makes one)"
 LIMIT = "a whole number above 0, such as 300_000 or 20M"
 
@@ -118,11 +123,11 @@ def test_problems_point_at_the_text_itself() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("hello", "f:1:1: found 'hello', expected a mapping, {} if it is empty"),
+        ("hello", "f:1:1: found 'hello', expected a search space: a mapping with 'name', 'stages' and more"),
         ("stages: [{filters: 8}]", "f:1:1: 'name' is missing, and has no default"),
         ("name: a", "f:1:1: 'stages' is missing, and has no default"),
         ("name: a\nstages: []", "f:2:9: stages: found nothing, expected at least one entry"),
-        ("name: a\nstages: 3", "f:2:9: stages: found 3, expected a list in brackets"),
+        ("name: a\nstages: 3", "f:2:9: stages: found 3, expected a list of entries, each behind a '-'"),
         ("name: a\nstages:\n  - kernel: 3", "f:3:5: stages.0: 'filters' is missing, and has no default"),
         ("name: 5\nstages: [{filters: 8}]", "f:1:7: name: found 5, expected text"),
         (
@@ -132,7 +137,7 @@ def test_problems_point_at_the_text_itself() -> None:
         (
             SMALL + "stage: 1",
             "f:3:1: unknown key 'stage'; did you mean 'stages'? allowed keys are "
-            "name, description, let, augment, stages, head, training, limits, baseline",
+            "name, description, let, augment, stages, head, training, limits, baseline, extends",
         ),
         (
             SMALL + "head: {xyz: 1}",
@@ -140,11 +145,12 @@ def test_problems_point_at_the_text_itself() -> None:
         ),
         (
             SMALL + "training: {optimizer: {choice: {adm: {}}}}",
-            "f:3:33: training.optimizer: unknown key 'adm'; did you mean 'adam'? allowed keys are adam, adamw, sgd",
+            "f:3:33: training.optimizer: unknown key 'adm'; did you mean 'adam'? "
+            "allowed keys are adam, adamw, sgd, lion",
         ),
         (
             SMALL + "training: {optimizer: {choice: {adam: {momentum: 0.9}}}}",
-            "f:3:40: training.optimizer.adam: unknown key 'momentum'; allowed keys are learning_rate",
+            "f:3:40: training.optimizer.adam: unknown key 'momentum' here; adam has no such option, sgd has",
         ),
         (
             SMALL + "training: {optimizer: {choice: {adam: }}}",
@@ -176,7 +182,7 @@ def test_problems_point_at_the_text_itself() -> None:
             SMALL + "head: {hidden: = stage}",
             "f:3:16: head.hidden: unknown name 'stage' in '= stage'; no names are known here",
         ),
-        (SMALL + "baseline: {a: true}", "f:3:15: baseline.a: found true, expected a number"),
+        (SMALL + "baseline: {a: true}", "f:3:15: baseline.a: found true, expected a number or a name"),
     ],
 )
 def test_sections(text: str, expected: str) -> None:
@@ -190,23 +196,40 @@ def test_sections(text: str, expected: str) -> None:
         ("kernel: 0", 13, "kernel: found 0, expected at least 1"),
         ("kernel: 2.5", 13, "kernel: found 2.5, expected a whole number"),
         ("kernel: true", 13, "kernel: found true, expected a whole number"),
-        ("kernel: '3'", 13, "kernel: found '3', expected a whole number"),
+        ("kernel: '3'", 13, "kernel: found '3', which is text; expected a whole number without quotes"),
         ("kernel: ", 12, "kernel: found nothing, expected a whole number"),
-        ("kernel: [3, 5]", 13, "kernel: found [3, 5], expected " + WHOLE),
+        (
+            "kernel: [3, 5]",
+            13,
+            "kernel: found [3, 5], expected {int: [3, 5]} for a range, or {choice: [3, 5]} for one of them",
+        ),
         ("kernel: {from: 3}", 13, "kernel: found {from: 3}, expected " + WHOLE),
-        ("kernel: {float: [1, 3]}", 13, "kernel: found {float: [1, 3]}, expected " + WHOLE),
-        ("dropout: {int: [0, 1]}", 14, "dropout: found {int: [0, 1]}, expected " + REAL),
+        ("kernel: {float: [1, 3]}", 13, "kernel: found {float: [1, 3]}, " + NOT_WHOLE),
+        (
+            "dropout: {int: [0, 1]}",
+            14,
+            "dropout: found {int: [0, 1]}, and this field takes real numbers; expected {float: [low, high]}",
+        ),
         ("dropout: 1", 14, "dropout: found 1, expected less than 1.0"),
         ("dropout: half", 14, "dropout: found 'half', expected a number"),
-        ("activation: rleu", 17, "activation: found 'rleu', expected relu, gelu, silu or elu; did you mean 'relu'?"),
-        ("activation: 3", 17, "activation: found 3, expected relu, gelu, silu or elu"),
-        ("activation: = a", 17, "activation: found '= a', expected a fixed value or {choice: […]}"),
+        (
+            "activation: rleu",
+            17,
+            "activation: found 'rleu', expected relu, gelu, silu, elu or tanh; did you mean 'relu'?",
+        ),
+        ("activation: 3", 17, "activation: found 3, expected relu, gelu, silu, elu or tanh"),
+        (
+            "activation: = a",
+            17,
+            "activation: found '= a', an expression, which gives a number; expected a fixed value or {choice: […]}",
+        ),
         (
             "activation: {choice: {relu: {}}}",
             17,
-            "activation: found {choice: {relu: {}}}, expected a fixed value or {choice: […]}",
+            "activation: found {choice: {relu: {}}}, options with fields, which only blocks and optimizers have; "
+            "expected {choice: [relu]}",
         ),
-        ("share: yes", 12, "share: found 'yes', expected true or false"),
+        ("share: yes", 12, "share: found 'yes', which is text here; expected true or false"),
         ("norm: {choice: []}", 20, "norm: the choice is empty; expected at least one option"),
         ("kernel: {choice: 3}", 22, "kernel: found 3, expected a list in brackets"),
         ("kernel: {choice: [3, 5, 3]}", 22, "kernel: the choice has 3 twice"),
@@ -241,23 +264,33 @@ def test_sections(text: str, expected: str) -> None:
             44,
             "block.inverted.expansion: '= 8 / 3' gives 2.6666666666666665, expected " + ROUND,
         ),
-        ("block: {choice: {conv: {kernel: 3}}}", 29, "block.conv: unknown key 'kernel'; allowed keys are none"),
+        (
+            "block: {choice: {conv: {kernel: 3}}}",
+            29,
+            "block.conv: unknown key 'kernel' here; it belongs beside 'block', not in it",
+        ),
         (
             "block: {choice: [conv, cnv]}",
             28,
-            "block: found 'cnv', expected conv, residual, separable, inverted or dense_block; did you mean 'conv'?",
+            "block: found 'cnv', expected conv, residual, separable, inverted, convnext, dense_block or cell; "
+            "did you mean 'conv'?",
         ),
         (
             "filters: = 2 ** stage * 3 / 2",
             14,
             "filters: '= 2 ** stage * 3 / 2' gives 1.5 for stage=0, expected " + ROUND,
         ),
-        ("filters: {float: [1, 2]}", 14, "filters: found {float: [1, 2]}, expected " + WHOLE),
-        ("downsample: no", 17, "downsample: found 'no', expected max, average, stride or none; did you mean 'none'?"),
+        ("filters: {float: [1, 2]}", 14, "filters: found {float: [1, 2]}, " + NOT_WHOLE),
+        (
+            "downsample: no",
+            17,
+            "downsample: found 'no', expected max, average, stride, conv or none; did you mean 'none'?",
+        ),
         (
             "filters: = 8 if stage else 4",
             14,
-            "filters: '8 if stage else 4' in '= 8 if stage else 4' is not arithmetic; expected " + ARITHMETIC,
+            "filters: '8 if stage else 4' in '= 8 if stage else 4' is not arithmetic; choose by multiplying with a "
+            "comparison, which is 1 or 0: '= 32 * (stage > 1)'",
         ),
     ],
 )
@@ -377,3 +410,84 @@ def test_files(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path / 'b.yaml'}:1:1: no such file or directory; expected a search space, a YAML file"
     )
+
+
+TEN_MISTAKES = """\
+name: ten mistakes
+let: {width: {choice: [8, 16]}, depth: {int: [3, 1]}}
+stages:
+  - filters: = widht * 2 ** stage
+    depth: = depth
+    kernle: {choice: [3, 5]}
+  - filters: = width / 16
+    activation: rleu
+    expansion: 4
+training:
+  optimizer: {choice: {adam: {}, sgd: {momentum: {float: [0.8, 0.95]}}}}
+  epochs: 5
+  epochs: 6
+baseline:
+  width: 9
+  stages.0.kernel: 3
+  training.optimizer.sgd.momentum: 0.9
+"""
+
+
+def test_ten_mistakes_of_every_kind_are_ten_problems(tmp_path: Path) -> None:
+    file = tmp_path / "ten.yaml"
+    file.write_text(TEN_MISTAKES, encoding="utf-8")
+    with pytest.raises(SpaceError) as caught:
+        check_space(file, Task(height=8, width=8, channels=1, classes=10))
+    assert [(problem.line, problem.path) for problem in caught.value.problems] == [
+        (1, "name"),
+        (2, "let.depth"),
+        (4, "stages.0.filters"),
+        (6, "stages.0"),
+        (7, "stages.1.filters"),
+        (8, "stages.1.activation"),
+        (9, "stages.1"),
+        (13, "training.epochs"),
+        (15, "baseline.width"),
+        (17, "baseline"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\nlet: {w: wide}\nstages: [{filters: = w, repeat: = w, depth: = w - 1}]\nbaseline: {w: 3}",
+        "name: a\nlet: {a-b: 3, w: {choice: [1, 2]}}\nstages: [{filters: = w}]\nbaseline: {a-b: 3}",
+        "name: a\nlet: 3\nstages: [{filters: = w}]\nbaseline: {w: 3}",
+        "name: a\nstages: [{filters: 8, block: {choice: {conv: {}, xyz: {}}}}]\nbaseline: {stages.0.block: xyz}",
+        "name: a\nstages: [{filters: 8, block: {choice: {xyz: {}}}}]\nbaseline: {stages.0.block: xyz}",
+        "name: a\nstages: [{filters: 8, repeat: {int: [3, 2]}}, {filters: = 8 * (stage - 1)}]\n"
+        "baseline: {stages.0.2.kernel: 3}",
+        "name: a\nstages: [{filters: 8, block: conv, expansion: {choice: [2, 4]}}]\n"
+        "baseline: {stages.0.block.inverted.expansion: 2}",
+        "name: a\nstages: [{filtres: 8}]",
+        "nmae: a\nstages: [{filters: 8}]",
+        "name: a\nstages: 3\nbaseline: {stages.0.kernel: 3}",
+        "name: a\nstages: [{filters: *x, kernel: 3}]",
+        "name: a\nlet: {a: = b, b: = a}\nstages: [{filters: = a, repeat: = b}]",
+        "name: a\nlet: {a: = 8 / 0}\nstages: [{filters: = a, repeat: = a}]",
+        "name: a\nlet: {w: 8}\nstages: [{filters: = w}]\nlet: {v: 8}\nhead: {hidden: = w * v}",
+    ],
+)
+def test_one_mistake_is_one_problem(text: str) -> None:
+    assert len(message(text).splitlines()) == 1
+
+
+def test_code_is_loaded_if_it_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "_trusted", [])
+    monkeypatch.setattr(code, "_loaded", {})
+    monkeypatch.setattr("sys.path", list(sys.path))
+    file = tmp_path / "a.yaml"
+    file.write_text("name: a\nstages: [{filters: 8, block: {choice: {conv: {}, custom: mine.py:ghost}}}]")
+    with pytest.raises(SpaceError, match=r"names the Python code 'mine.py:ghost', .* expected --trust-code to run it"):
+        load_space(file)
+    with pytest.raises(SpaceError, match="cannot be loaded"):
+        load_space(file, trust_code=True)
+    (tmp_path / "mine.py").write_text("def ghost(network, x, block, downsample): return x")
+    block = load_space(file, trust_code=True).parameters["stages.0.block"]
+    assert isinstance(block, Options)
+    assert block.options == ("conv", "custom")

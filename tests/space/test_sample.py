@@ -10,9 +10,11 @@ from archsearch.space.architecture import (
     Augment,
     BlockFields,
     Candidate,
+    Cell,
     DenseBlock,
     Head,
     Inverted,
+    Lion,
     Part,
     Recipe,
     Task,
@@ -29,7 +31,8 @@ from archsearch.space.sample import (
     baseline_point,
     sample,
 )
-from archsearch.space.schema import AugmentSection, HeadSection, Section, StageEntry, TrainingSection
+from archsearch.space.schema import AugmentSection, HeadSection, StageEntry, TrainingSection
+from archsearch.space.values import Section
 
 TASK = Task(height=32, width=32, channels=3, classes=10)
 
@@ -46,11 +49,14 @@ stages:
         inverted: {expansion: {choice: [2, 4]}, squeeze_excite: {choice: [0.0, 0.25]}}
         dense_block: {layers: = block + 1, growth: {int: [8, 32], log: true}}
         conv: {}
+        cell: {nodes: {int: [1, 3]}, operation: {choice: [conv, max]}}
     filters: = width * 2 ** stage + block
     kernel: {int: [1, 5], step: 2}
     activation: {choice: [relu, gelu]}
     downsample: {choice: [none, max]}
     dropout: {float: [0.0, 0.5]}
+    attention: {choice: [0, 2]}
+    skip: {choice: [none, add]}
 head: {hidden: {choice: [0, 64]}, activation: {choice: [gelu, silu]}}
 training:
   optimizer: {choice: {adam: {learning_rate: {float: [1.0e-4, 1.0e-2], log: true}}, sgd: {}}}
@@ -118,8 +124,8 @@ def test_values_are_those_of_the_space() -> None:
 
 def test_the_order_of_drawing_is_that_of_the_language() -> None:
     point, _ = drawn(parse_space(RICH), FixedChooser({"stages.1.repeat": 2, "head.hidden": 64}))
-    copy = ["depth", "block", "block.inverted.expansion", "block.inverted.squeeze_excite"]
-    copy += ["kernel", "activation", "downsample", "dropout"]
+    copy = ["depth", "block", "block.inverted.squeeze_excite", "block.inverted.expansion"]
+    copy += ["kernel", "activation", "downsample", "dropout", "attention", "skip"]
     assert list(point) == [
         "width",
         "augment.strength",
@@ -146,8 +152,14 @@ def test_only_what_matters_is_drawn() -> None:
             if point[here + "depth"] == 0:
                 assert names == {"depth"}
                 continue
-            options = {"inverted": {"expansion", "squeeze_excite"}, "dense_block": {"growth"}, "conv": set()}
             kind = str(point[here + "block"])
+            nodes = range(1, int(point.get(here + "block.cell.nodes", 0)) + 1)
+            options = {
+                "inverted": {"expansion", "squeeze_excite"},
+                "dense_block": {"growth"},
+                "conv": set(),
+                "cell": {"nodes", *(f"operation.{n}" for n in nodes), *(f"inputs.{n}" for n in nodes if n > 1)},
+            }
             assert {name for name in names if name.startswith("block.")} == {f"block.{kind}.{x}" for x in options[kind]}
         assert ("training.optimizer.adam.learning_rate" in point) == (point["training.optimizer"] == "adam")
         assert ("head.activation" in point) == (candidate.architecture.head.hidden > 0)
@@ -355,6 +367,87 @@ def test_a_baseline_without_a_value_is_the_files_fault() -> None:
     with pytest.raises(SpaceError) as caught:
         baseline_candidate(parse_space(text, "f"), TASK)
     assert str(caught.value) == (
-        "f:4:1: baseline: stages.0.filters: '= 60 / n' gives 8.571428571428571 for n=7, "
+        "f:3:1: stages: the baseline cannot be built: stages.0.filters: '= 60 / n' gives 8.571428571428571 for n=7, "
         "expected a whole number (round(…) makes one)"
     )
+
+
+CELL_SPACE = """
+name: cells
+stages:
+  - repeat: 2
+    block: {cell: {nodes: {int: [1, 4]}, join: {choice: [sum, concatenate]}}}
+    filters: 8
+"""
+
+
+def test_each_node_of_a_cell_draws_its_inputs_and_its_operation() -> None:
+    point, candidate = drawn(parse_space(CELL_SPACE), FixedChooser({"stages.0.0.block.cell.nodes": 3}))
+    assert [name for name in point if name.startswith("stages.0.0")] == [
+        f"stages.0.0.block.cell.{name}"
+        for name in ("nodes", "operation.1", "inputs.2", "operation.2", "inputs.3", "operation.3", "join")
+    ]
+    cell = candidate.architecture.stages[0].blocks[0]
+    assert isinstance(cell, Cell)
+    assert len(cell.nodes) == 3
+
+
+def test_a_cell_is_a_chain_unless_something_else_is_chosen() -> None:
+    chain = fixed(CELL_SPACE, {"stages.0.0.block.cell.nodes": 3}).architecture.stages[0].blocks[0]
+    assert isinstance(chain, Cell)
+    assert [node.inputs for node in chain.nodes] == [(0,), (1,), (2,)]
+    point: dict[str, Scalar] = {"stages.0.0.block.cell.nodes": 3, "stages.0.0.block.cell.inputs.3": "0+2"}
+    graph = fixed(CELL_SPACE, point).architecture.stages[0].blocks[0]
+    assert isinstance(graph, Cell)
+    assert [node.inputs for node in graph.nodes] == [(0,), (1,), (0, 2)]
+
+
+def test_every_small_graph_comes_up() -> None:
+    seen = set()
+    for _, candidate in random_ones(parse_space(CELL_SPACE), 400):
+        cell = candidate.architecture.stages[0].blocks[0]
+        assert isinstance(cell, Cell)
+        if len(cell.nodes) == 3:
+            seen.add(tuple(node.inputs for node in cell.nodes))
+    assert len(seen) == 1 * 3 * 6
+
+
+def test_a_cell_of_which_nothing_is_said_is_searched_too() -> None:
+    space = parse_space("name: a\nstages: [{block: {choice: [conv, cell]}, filters: 4}]")
+    assert {"stages.0.block.cell.operation.3", "stages.0.block.cell.inputs.3"} <= set(space.parameters)
+
+
+def test_a_key_of_the_baseline_speaks_of_all_nodes() -> None:
+    text = CELL_SPACE + "baseline: {stages.0.block.cell.nodes: 3, stages.0.block.cell.operation: max}"
+    space = parse_space(text)
+    stages = sample(space, FixedChooser(space.baseline), TASK).architecture.stages
+    assert {node.operation for stage in stages for node in stage.blocks[0].nodes} == {"max"}  # type: ignore[union-attr]
+
+
+def test_one_kind_with_its_options_needs_no_choice_around_it() -> None:
+    alone = parse_space("name: a\nstages: [{block: {inverted: {expansion: {int: [1, 4]}}}, filters: 4}]")
+    chosen = parse_space("name: a\nstages: [{block: {choice: {inverted: {expansion: {int: [1, 4]}}}}, filters: 4}]")
+    assert list(alone.parameters) == ["stages.0.block.inverted.expansion"]
+    assert alone.hash == chosen.hash
+
+
+def test_attention_and_depth_of_a_copy_may_follow_from_its_stage() -> None:
+    stages = fixed("name: a\nstages: [{repeat: 3, filters: 4, depth: = stage + 1, attention: = 2 * stage}]")
+    assert [len(stage.blocks) for stage in stages.architecture.stages] == [1, 2, 3]
+    assert [stage.attention for stage in stages.architecture.stages] == [0, 2, 4]
+
+
+def test_training_may_vary_in_everything() -> None:
+    recipe = fixed("""
+name: a
+augment: {strength: 0.5, flip: 0.5, cutout: 0.4, erase: 0.2, mixup: 0.4}
+stages: [{filters: 4}]
+training:
+  optimizer: {lion: {learning_rate: 1.0e-3, weight_decay: 0.1}}
+  warmup: 0.1
+  label_smoothing: {choice: [0.1, 0.2]}
+  class_weights: balanced
+""").recipe
+    assert recipe.augment == Augment(flip=0.25, cutout=0.2, erase=0.1, mixup=0.2)
+    assert recipe.optimizer == Lion(learning_rate=1e-3, weight_decay=0.1)
+    assert (recipe.warmup, recipe.label_smoothing, recipe.class_weights) == (0.1, 0.1, "balanced")

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from archsearch.space.architecture import DenseBlock, Inverted
 from archsearch.space.expression import ExpressionError
-from archsearch.space.schema import Choice, FloatRange, Formula, IntRange, Options, SpaceFile, StageEntry
+from archsearch.space.schema import SpaceFile, StageEntry
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options
 
 
 def stage(**fields: Any) -> StageEntry:
@@ -36,12 +37,12 @@ def test_options_keep_the_order_of_the_file_and_the_defaults_of_their_class() ->
     assert block.options == ("inverted", "dense_block", "conv")
     assert dict(block.sections["inverted"]) == {
         "expansion": 2,
-        "squeeze_excite": Inverted.model_fields["squeeze_excite"].default,
+        **{name: Inverted.model_fields[name].default for name in ("squeeze_excite", "drop_path")},
     }
     assert dict(block.sections["dense_block"]) == {
         name: DenseBlock.model_fields[name].default for name in ("layers", "growth")
     }
-    assert dict(block.sections["conv"]) == {}
+    assert dict(block.sections["conv"]) == {"squeeze_excite": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,19 @@ def test_defaults() -> None:
         "norm": "batch",
         "downsample": "none",
         "dropout": 0.0,
+        "attention": 0,
+        "skip": "none",
     }
     assert dict(space.head) == {"pool": "average", "hidden": 0, "activation": "relu", "dropout": 0.0}
-    assert dict(space.training) == {"optimizer": "adam", "schedule": "cosine", "batch_size": 128, "epochs": 10}
+    assert dict(space.training) == {
+        "optimizer": "adam",
+        "schedule": "cosine",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "class_weights": "none",
+        "batch_size": 128,
+        "epochs": 10,
+    }
     assert dict(space.limits) == {"parameters": None, "flops": None}
     assert space.augment is None
     assert (space.description, space.let, space.baseline) == ("", {}, {})

@@ -1,4 +1,5 @@
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ TASKS = {
     "digits": Task(height=8, width=8, channels=1, classes=10),
     "mnist": Task(height=28, width=28, channels=1, classes=10),
     "cifar": Task(height=32, width=32, channels=3, classes=10),
+    "lenet": Task(height=28, width=28, channels=1, classes=10),
+    "vgg": Task(height=32, width=32, channels=3, classes=10),
+    "resnet": Task(height=32, width=32, channels=3, classes=100),
+    "mobilenet": Task(height=96, width=96, channels=3, classes=5),
+    "convnext": Task(height=64, width=64, channels=3, classes=10),
+    "cells": Task(height=32, width=32, channels=3, classes=10),
 }
 
 
@@ -27,7 +34,15 @@ def affordable(space: Space, candidate: Candidate) -> bool:
 
 
 def test_every_shipped_space_is_tested() -> None:
-    assert {file.stem for file in FOLDER.iterdir()} == set(TASKS)
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == set(TASKS)
+
+
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"digits", "mnist", "cifar"}))
+def test_a_family_says_when_to_use_it_and_where_it_is_from(name: str) -> None:
+    head = shipped(name).text.split("name:")[0]
+    assert "# When:" in head
+    assert re.search(r"# Papers?:", head)
+    assert "https://" in head
 
 
 @pytest.mark.parametrize("name", TASKS)

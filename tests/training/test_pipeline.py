@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.data.sources import load_data
 from archsearch.space.architecture import Augment
-from archsearch.training.pipeline import ordered_batches, shuffled_batches, warp
+from archsearch.training.pipeline import augmented, cutout, erase, mixup, ordered_batches, shuffled_batches, warp
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +57,37 @@ def test_ordered_batches_hold_each_image_once(digits: ImageSet) -> None:
     np.testing.assert_array_equal(np.concatenate([pixels for pixels, _ in batches]), digits.images[5:30])
 
 
+def ops(augment: Augment) -> set[str]:
+    """The kinds of operations that `augmented` puts in a graph."""
+    spec = tf.TensorSpec((None, 8, 8, 1), tf.float32)
+    graph = (
+        tf.function(lambda images: augmented(images, augment), [spec], autograph=False).get_concrete_function().graph
+    )
+    return {operation.type for operation in graph.get_operations()}
+
+
 def test_no_augmentation_touches_nothing() -> None:
     image = tf.constant(blob(10, 10))
-    assert warp(image, Augment()) is image
+    assert augmented(image, Augment()) is image
+    assert augmented(image, Augment(mixup=0.5)) is image
+    assert ops(Augment()) == {"Placeholder", "Identity"}
+
+
+@pytest.mark.parametrize(
+    ("augment", "warps"),
+    [
+        (Augment(flip=0.1), True),
+        (Augment(shear=1.0), True),
+        (Augment(cutout=0.2), False),
+        (Augment(erase=0.2), False),
+        (Augment(flip=0.1, rotate=1.0, cutout=0.2, erase=0.2), True),
+    ],
+    ids=str,
+)
+def test_only_what_moves_pixels_warps(augment: Augment, warps: bool) -> None:
+    kinds = ops(augment)
+    assert ("ImageProjectiveTransformV3" in kinds) == warps
+    assert "RandomUniform" in kinds
 
 
 def test_rotation_stays_within_its_degrees_and_uses_them() -> None:
@@ -88,6 +118,26 @@ def test_shear_moves_rows_against_each_other() -> None:
     assert max(abs(y - 16) for y, _ in moved) < 0.3
 
 
+def test_flip_mirrors_its_share_of_the_images_and_changes_nothing_else(digits: ImageSet) -> None:
+    images = digits.images[:1000].astype(np.float32)
+    tf.random.set_seed(0)
+    for probability in (0.5, 0.1):
+        result = np.asarray(warp(tf.constant(images), Augment(flip=probability)))
+        same, mirrored = (np.abs(result - other).max((1, 2, 3)) < 1e-3 for other in (images, images[:, :, ::-1]))
+        assert (same | mirrored).all()
+        assert (mirrored & ~same).mean() == pytest.approx(probability, abs=0.05)
+
+
+def test_a_mirrored_image_turns_about_its_centre_too() -> None:
+    columns = []
+    for image in warped(blob(10, 16), rotate=20.0, flip=0.5):
+        y, x = centre(image)
+        assert np.hypot(y - 10, x - 10) == pytest.approx(6, abs=0.3)
+        assert abs(y - 10) < 6 * np.sin(np.radians(20)) + 0.3
+        columns.append(x)
+    assert 0.35 < np.mean(np.array(columns) < 10) < 0.65
+
+
 def test_what_comes_in_from_outside_repeats_the_edge() -> None:
     bright = np.full((1, 9, 9, 3), 200.0, np.float32)
     np.testing.assert_allclose(warped(bright, rotate=45.0, shift=0.5, zoom=0.5), 200.0, rtol=1e-5)
@@ -96,6 +146,87 @@ def test_what_comes_in_from_outside_repeats_the_edge() -> None:
 def test_images_of_a_batch_are_warped_differently() -> None:
     images = warped(blob(10, 14), count=8, rotate=20.0)
     assert len({image.tobytes() for image in images}) == 8
+
+
+def changed(change: Callable[[Any], Any], shape: tuple[int, int, int], count: int = 1000) -> NDArray[np.float32]:
+    """What `change` makes of images of -1, which no augmentation makes."""
+    tf.random.set_seed(0)
+    return np.asarray(change(tf.fill((count, *shape), -1.0)))
+
+
+def box(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Height and width of a full rectangle in a mask (H, W)."""
+    rows, columns = (np.asarray(mask.any(axis)) for axis in (1, 0))
+    np.testing.assert_array_equal(mask, rows[:, None] & columns)
+    for line in (rows, columns):
+        assert np.count_nonzero(np.diff(line.astype(int), prepend=0, append=0)) == 2, "not in one piece"
+    return int(rows.sum()), int(columns.sum())
+
+
+def test_cutout_blacks_out_one_square_anywhere() -> None:
+    images = changed(lambda images: cutout(images, 0.25), (20, 30, 3))
+    assert set(np.unique(images)) == {-1.0, 0.0}
+    black = images == 0.0
+    np.testing.assert_array_equal(black.any(-1), black.all(-1))
+    boxes = np.array([box(mask) for mask in black[..., 0]])
+    assert boxes.min() >= 2
+    assert boxes.max(0).tolist() == [5, 5]
+    assert 0.5 < (boxes == 5).all(1).mean() < 0.8, "some hang over the edge"
+    assert black.any((0, 3)).all(), "everywhere"
+    assert len({mask.tobytes() for mask in black[:, ..., 0]}) > 300
+
+
+def test_cutout_of_small_images_is_right_on_average() -> None:
+    black = changed(lambda images: cutout(images, 0.3), (8, 8, 1), count=4000)[..., 0] == 0.0
+    assert black[:, 2:6, 2:6].mean() == pytest.approx((0.3 * 8) ** 2 / 64, rel=0.1)
+
+
+def test_erase_fills_a_rectangle_with_noise() -> None:
+    images = changed(lambda images: erase(images, 0.4), (40, 40, 1))[..., 0]
+    noisy = images != -1.0
+    hit = noisy.any((1, 2))
+    assert hit.mean() == pytest.approx(0.4, abs=0.05)
+    boxes = np.array([box(mask) for mask in noisy[hit]], np.float64)
+    areas, aspects = boxes.prod(1) / 1600, boxes[:, 0] / boxes[:, 1]
+    assert (0.01 < areas.min() < 0.04, 0.3 < areas.max() < 0.36) == (True, True)
+    assert np.median(areas) == pytest.approx(0.175, abs=0.03)
+    assert np.median(aspects) == pytest.approx(1.0, abs=0.15)
+    assert (0.2 < aspects.min() < 0.45, 2.3 < aspects.max() < 5.0) == (True, True)
+    noise = images[noisy]
+    assert noise.min() >= 0.0
+    assert noise.max() <= 255.0
+    assert noise.mean() == pytest.approx(127.5, abs=5)
+    assert noise.std() == pytest.approx(255 / 12**0.5, abs=5)
+
+
+def test_erase_spares_no_image_however_small_and_leaves_the_rest_alone(digits: ImageSet) -> None:
+    images = digits.images[:, ::2, ::2].astype(np.float32)
+    tf.random.set_seed(0)
+    result = np.asarray(erase(tf.constant(images), 1.0))
+    touched = (result != images)[..., 0]
+    assert touched.any((1, 2)).all()
+    assert touched.mean() < 0.3
+
+
+def test_mixup_blends_pairs_of_the_batch(digits: ImageSet) -> None:
+    images = digits.images[:100].astype(np.float32)
+    tf.random.set_seed(0)
+    numbers = tf.range(100)
+    blends, others, share = (np.asarray(part) for part in mixup(tf.constant(images), numbers, 1.0))
+    assert sorted(others) == list(range(100))
+    assert (others == np.arange(100)).mean() < 0.1
+    assert (share.min() >= 0.5, share.max() <= 1.0) == (True, True)
+    part = share[:, None, None, None]
+    np.testing.assert_allclose(blends, part * images + (1 - part) * images[others], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.2, 1.0, 4.0])
+def test_mixup_draws_from_the_beta_distribution(alpha: float) -> None:
+    tf.random.set_seed(0)
+    count = 20_000
+    share = np.asarray(mixup(tf.zeros((count, 1, 1, 1)), tf.zeros(count, tf.int32), alpha)[2])
+    # The variance of Beta(alpha, alpha), whose mean is a half.
+    assert np.mean((share - 0.5) ** 2) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.03)
 
 
 def test_a_memory_map_is_not_read_whole(digits: ImageSet) -> None:

@@ -1,0 +1,249 @@
+"""The commands on search spaces: `archsearch space …`. They print, and start neither TensorFlow nor Optuna."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from archsearch.data.dataset import Dataset
+    from archsearch.display_space import Costs
+    from archsearch.space.architecture import Architecture, Candidate
+    from archsearch.space.load import Space
+
+app = typer.Typer(help="Look into a search space before searching it.", no_args_is_help=True)
+
+SpaceFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A search space, such as search_spaces/digits.yaml.", show_default=False)
+]
+Data = Annotated[str | None, typer.Option(help="What 'search' takes as --data.", show_default="none")]
+Size = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.", show_default="as they are")]
+Seed = Annotated[int, typer.Option(help="Of the draws.")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the file names.")]
+
+ASSUMED = {"height": 32, "width": 32, "channels": 3, "classes": 10}
+"""Images that samples are drawn for where no data is given."""
+
+
+@app.command()
+def check(
+    file: SpaceFile,
+    data: Data = None,
+    size: Size = None,
+    samples: Annotated[int, typer.Option(min=1, help="Random draws that costs are counted of.")] = 10_000,
+    seed: Seed = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a page of histograms, such as space.html.", show_default="none")
+    ] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Say what is wrong with a space, or what it holds and costs; nothing is trained.
+
+    Ends with exit code 2 if the space cannot be used.
+    """
+    from archsearch import display_space
+    from archsearch.space.analyse import different_networks
+    from archsearch.space.check import check_space
+    from archsearch.space.count import count
+
+    if plot and data is None:
+        raise InputError("--plot: costs depend on the images; expected --data beside it, such as --data digits")
+    dataset = _dataset(data, size)
+    space = check_space(file, dataset.task if dataset else None, trust_code)
+    networks = different_networks(space, dataset.task) if dataset else None
+    costs = _costs(space, dataset, samples, seed) if dataset else None
+    _console().print(display_space.check_view(str(file), count(space), networks, costs), soft_wrap=True)
+    if plot and costs:
+        _write_plot(plot, space, costs)
+        typer.echo(f"plot: {plot}")
+
+
+@app.command()
+def show(file: SpaceFile, trust_code: TrustCode = False) -> None:
+    """Print all choices of a space, and under which condition each is made, as a tree."""
+    from archsearch import display_space
+    from archsearch.space.describe import tree
+    from archsearch.space.load import load_space
+
+    _console().print(display_space.tree_view(tree(load_space(file, trust_code))))
+
+
+@app.command("sample")
+def sample_command(
+    file: SpaceFile,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+    seed: Seed = 0,
+    data: Data = None,
+    size: Size = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of candidates instead.")] = False,
+    trust_code: TrustCode = False,
+) -> None:
+    """Draw candidates at random and print each as a table."""
+    import random
+
+    from archsearch import display_space
+    from archsearch.space.architecture import Task
+    from archsearch.space.check import check_space
+    from archsearch.space.sample import RandomChooser, sample
+
+    dataset = _dataset(data, size)
+    space = check_space(file, dataset.task if dataset else None, trust_code)
+    task = dataset.task if dataset else Task.model_validate(ASSUMED)
+    chooser = RandomChooser(random.Random(seed))
+    candidates = [sample(space, chooser, task) for _ in range(number)]
+    if dataset is None:
+        said = f"for {task.height}x{task.width} colour images and {task.classes} classes; --data says which"
+        typer.echo(said, err=as_json)
+    if as_json:
+        typer.echo(json.dumps([candidate.model_dump(mode="json") for candidate in candidates], indent=2))
+        return
+    for position, candidate in enumerate(candidates, start=1):
+        _console().print("", display_space.candidate_view(position, candidate), sep="\n")
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="A space, a JSON file of a candidate, or a study's folder.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="Another one of the same kind.")],
+    trust_code: TrustCode = False,
+) -> None:
+    """Say what two spaces, or two architectures, differ in.
+
+    Ends with exit code 0 if they are equal, 1 if they differ, 2 if they cannot be compared.
+    """
+    from archsearch import display_space
+    from archsearch.space.diff import diff_parts, diff_spaces
+    from archsearch.space.load import Space
+
+    before, after = (_comparable(Path(name), trust_code) for name in (old, new))
+    if isinstance(before, Space) and isinstance(after, Space):
+        found = diff_spaces(before, after)
+    elif not isinstance(before, Space) and not isinstance(after, Space):
+        if type(before) is not type(after):  # only one comes with a recipe
+            before, after = (getattr(each, "architecture", each) for each in (before, after))
+        found = diff_parts(before, after)
+    else:
+        raise InputError(f"{old}, {new}: found a space and an architecture; expected two of the same kind")
+    if not found:
+        typer.echo("equal")
+        return
+    _console().print(display_space.diff_view(old, new, found), soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the language as JSON Schema, by which editors complete space files."""
+    from archsearch.space.editor import editor_schema
+
+    typer.echo(json.dumps(editor_schema(), indent=2, ensure_ascii=False))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False)
+
+
+def _dataset(data: str | None, size: int | None) -> "Dataset | None":
+    from archsearch.data.sources import load_data
+
+    if data is None and size is not None:
+        raise InputError("--size: found no images to resize; expected --data beside it")
+    return load_data(data, size) if data else None
+
+
+def _costs(space: "Space", dataset: "Dataset", samples: int, seed: int) -> "Costs":
+    from archsearch.display_space import Costs
+    from archsearch.space.analyse import analyse
+    from archsearch.space.cost import cost
+    from archsearch.space.probe import epoch_seconds, probe
+    from archsearch.space.sample import baseline_candidate
+
+    analysis = analyse(space, dataset.task, samples, seed)
+    baseline = baseline_candidate(space, dataset.task)
+    machine, images, batch = probe(), len(dataset.train), baseline.recipe.batch_size
+    return Costs(
+        source=dataset.source,
+        task=dataset.task,
+        images=images,
+        analysis=analysis,
+        seconds=[epoch_seconds(example, images, machine, batch) for example in analysis.examples],
+        baseline=cost(baseline.architecture),
+        baseline_seconds=epoch_seconds(baseline.architecture, images, machine, batch),
+        limits=space.limits,
+    )
+
+
+def _write_plot(path: Path, space: "Space", costs: "Costs") -> None:
+    from archsearch.display_space import LABELS
+    from archsearch.report.spread import Measure, spread_page
+
+    found = costs.analysis.costs
+    measures = [
+        Measure(
+            label if name == "parameters" else f"{label}, for one image",
+            [getattr(cost, name) for cost in found],
+            getattr(costs.baseline, name),
+            costs.limits.get(name),
+        )
+        for name, label in LABELS.items()
+    ]
+    measures.append(Measure("seconds an epoch, one thread, about", costs.seconds, costs.baseline_seconds))
+    page = spread_page(f"{space.name}: {len(found):,} random architectures for {Path(costs.source).name}", measures)
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"--plot: {path} cannot be written: {error.strerror}; expected a file in a folder") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _comparable(path: Path, trust_code: bool) -> "Space | Candidate | Architecture":
+    """What `path` holds: a space, the winner of a study, or a candidate or an architecture as JSON."""
+    from archsearch.search.folder import StudyFolder
+    from archsearch.space.architecture import Candidate
+    from archsearch.space.load import load_space
+
+    if path.is_dir():
+        folder = StudyFolder(path)
+        folder.read_info()
+        if winner := folder.read_winner():
+            if isinstance(winner.candidate, Candidate):
+                return winner.candidate
+            raise InputError(f"{path}: found a study of a HyperModel; expected one of a search space")
+        raise InputError(f"{path}: found a study without a winner; 'archsearch retrain {path}' makes one")
+    return _read_json(path) if path.suffix == ".json" else load_space(path, trust_code)
+
+
+def _read_json(path: Path) -> "Candidate | Architecture":
+    from pydantic import ValidationError
+
+    from archsearch.space.architecture import Architecture, Candidate
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as JSON ({error}); expected a candidate or an architecture"
+        ) from error
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if isinstance(found, list):
+        raise InputError(f"{path}: found a list of {len(found)}; expected one candidate: 'space sample -n 1 --json'")
+    if isinstance(found, dict):
+        found = found.get("candidate", found)  # best/model.json
+    kind = Candidate if isinstance(found, dict) and "recipe" in found else Architecture
+    try:
+        return kind.model_validate_json(json.dumps(found))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path}: {where}: {first['msg']}; expected a candidate or an architecture") from error

@@ -1,0 +1,173 @@
+"""A KerasTuner `HyperModel` as something to draw candidates from, without loading TensorFlow here.
+
+What `build(hp)` asks for is only known while it runs. So each draw is a process: it builds a model, asks over a pipe,
+and is answered through the same `Chooser` as any space.
+"""
+
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from archsearch.errors import InputError, TrialError
+from archsearch.search.candidates import Baseline, Drawn
+from archsearch.search.executors.local import _configure_tensorflow, _context, _without_ctrl_c
+from archsearch.space.architecture import Task
+from archsearch.space.code import trust
+from archsearch.space.cost import Cost
+from archsearch.space.hyper import Built, HyperCandidate, HyperRecipe, Question, Refused, locate
+from archsearch.space.sample import Chooser, RecordingChooser, Scalar
+from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
+
+Answer = Callable[[Question], Scalar]
+
+BUILD_SECONDS = 300.0
+"""A `build(hp)` that neither asks nor ends for so long hangs."""
+
+
+def require_trust(space: str | Path, trust_code: bool) -> None:
+    """Makes sure that the code that `space` names may be run.
+
+    Raises:
+        InputError: It may not.
+    """
+    if not trust_code:
+        raise InputError(f"'{space}' names Python code, which can do anything; expected --trust-code to run it")
+
+
+class HyperCandidates:
+    """The candidates of a HyperModel. Its hyperparameters' defaults are the baseline.
+
+    Args:
+        space: `folder/file.py:Name` or `package.module:Name`: a class, an instance, or a function `build(hp)`.
+        task: Shape of the images and number of classes.
+        recipe: How models are trained.
+
+    Raises:
+        InputError: KerasTuner is not installed, or the HyperModel cannot be loaded or build its defaults.
+    """
+
+    def __init__(self, space: str | Path, task: Task, recipe: HyperRecipe) -> None:
+        if find_spec("keras_tuner") is None:
+            raise InputError(f"'{space}' needs KerasTuner; install it with: pip install 'archsearch[kerastuner]'")
+        self._folder, self._reference = locate(space)
+        trust(self._folder)
+        self._task = task
+        self._recipe = recipe
+        self._known: dict[tuple[Scalar, ...], Question | Built | Refused] = {}  # what comes after these answers
+        point: dict[str, Scalar] = {}
+
+        def default(question: Question) -> Scalar:
+            point[question.name] = question.default
+            return question.default
+
+        try:
+            built = self._build(default)
+        except TrialError as error:
+            raise InputError(f"{space}: build(hp) with the defaults of its hyperparameters: {error}") from error
+        self.name = self._reference.rpartition(":")[2]
+        self.file = f"{self._folder / self._reference}" if ".py:" in self._reference else self._reference
+        self.copy = ("space.py", built.source)
+        meaning = f"{self._reference}\n{recipe.model_dump_json()}\n{built.source}"
+        self.hash = hashlib.sha256(meaning.encode()).hexdigest()[:16]
+        self.limits: dict[str, int] = {}
+        self.most_epochs = recipe.epochs
+        self.baseline = Baseline(point, self._drawn(built))
+
+    def draw(self, chooser: Chooser) -> Drawn:
+        """One candidate; built to learn what it asks for, unless the same answers have been given before.
+
+        Raises:
+            TrialError: `build` raised something, or its model does not suit the task.
+        """
+        recording = RecordingChooser(chooser)
+        return self._drawn(self._build(lambda question: _answered(question, recording)))
+
+    def _drawn(self, built: Built) -> Drawn:
+        candidate = HyperCandidate(code=self._reference, task=self._task, values=built.values, recipe=self._recipe)
+        return Drawn(candidate, candidate.digest, Cost(parameters=built.parameters, flops=0, activation_bytes=0))
+
+    def _build(self, answer: Answer) -> Built:
+        said = self._foreseen(answer) or self._told(answer)
+        if isinstance(said, Refused):
+            raise TrialError(said.reason) if said.usable else InputError(said.reason)
+        return said
+
+    def _foreseen(self, answer: Answer) -> Built | Refused | None:
+        """What building will say, if every answer on the way has been given before."""
+        answers: tuple[Scalar, ...] = ()
+        while (known := self._known.get(answers)) is not None and not isinstance(known, Built | Refused):
+            answers += (answer(known),)
+        return known
+
+    def _told(self, answer: Answer) -> Built | Refused:
+        """Has a process build, and answers it."""
+        ours, theirs = _context().Pipe()
+        work = (theirs, self._folder, self._reference, self._task, self._recipe)
+        process = _context().Process(target=_build, args=work, name="archsearch-draw", daemon=True)
+        with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull), _without_ctrl_c():
+            process.start()
+        theirs.close()
+        answers: tuple[Scalar, ...] = ()
+        try:
+            while ours.poll(BUILD_SECONDS):
+                said: Question | Built | Refused = ours.recv()
+                self._known[answers] = said
+                if isinstance(said, Built | Refused):
+                    return said
+                answers += (answer(said),)
+                ours.send(answers[-1])
+            raise TrialError(f"build(hp) has not ended for {BUILD_SECONDS:.0f} seconds")
+        except (EOFError, OSError) as error:
+            process.join()
+            raise TrialError(f"the process that builds ended with exit code {process.exitcode}") from error
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _answered(question: Question, chooser: Chooser) -> Scalar:
+    try:
+        return question.put(chooser)
+    except ValueError as error:
+        raise TrialError(
+            f"{question.name}: asked for with other options than before; expected another name, or a "
+            f"conditional_scope: {error}"
+        ) from error
+
+
+def _build(connection: Connection, folder: Path, reference: str, task: Task, recipe: HyperRecipe) -> None:
+    """What the process does: build a model, ask, say what came of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def put(question: Question) -> Scalar:
+        connection.send(question)
+        answer: Scalar = connection.recv()
+        return answer
+
+    said: Built | Refused
+    with stderr_to(os.devnull), contextlib.redirect_stdout(sys.stderr):
+        try:
+            _configure_tensorflow(1)
+            trust(folder)
+            from archsearch.training.hypermodel import draw
+
+            said = draw(reference, task, recipe, put)
+        except EOFError:
+            return  # Nobody is there to answer any more.
+        except InputError as error:
+            said = Refused(str(error), usable=False)
+        except TrialError as error:
+            said = Refused(str(error), usable=True)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            said = Refused(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", usable=True)
+    with contextlib.suppress(OSError):
+        connection.send(said)

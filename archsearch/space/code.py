@@ -1,0 +1,65 @@
+"""Python code that a space file, a study or the command line names: run only when it is trusted.
+
+A block of a user's own is a function like those in `blocks.py`: it adds layers of `layers.py` behind a node and returns
+the last one. So it is counted, hashed, drawn and built like any other, and needs nothing to be loaded again.
+
+    def ghost(network, x, block, downsample):
+        x = network.add(layers.Conv(block.filters // 2, block.kernel, stride=1, bias=False), x)
+        ...
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from archsearch.errors import InputError
+
+_trusted: list[Path] = []
+_loaded: dict[str, Any] = {}
+
+
+def trust(folder: Path) -> None:
+    """Allows this process to run code that is named: files from `folder`, and modules, looked for in `folder` first."""
+    folder = folder.resolve()
+    if folder not in _trusted:
+        _trusted.insert(0, folder)
+        sys.path.insert(0, str(folder))
+        _loaded.clear()
+
+
+def trusted_folder() -> Path | None:
+    """The folder that was trusted last, or None; a worker trusts the same."""
+    return _trusted[0] if _trusted else None
+
+
+def load_code(reference: str) -> Any:
+    """What `module:name` or `folder/file.py:name` names.
+
+    Raises:
+        InputError: No code is trusted, the file or module cannot be loaded, or holds no such name.
+    """
+    if not _trusted:
+        raise InputError(f"'{reference}' names Python code, which can do anything; expected --trust-code to run it")
+    if reference not in _loaded:
+        where, _, name = reference.rpartition(":")
+        try:
+            module = _load_file(where) if where.endswith(".py") else importlib.import_module(where)
+        except Exception as error:  # whatever a stranger's module raises while it loads
+            raise InputError(f"'{reference}' cannot be loaded: {type(error).__name__}: {error}") from error
+        if not hasattr(module, name):
+            raise InputError(f"'{reference}': {where} has no '{name}'")
+        _loaded[reference] = getattr(module, name)
+    return _loaded[reference]
+
+
+def _load_file(file: str) -> Any:
+    path = next((folder / file for folder in _trusted if (folder / file).is_file()), _trusted[0] / file)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
