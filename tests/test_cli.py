@@ -177,7 +177,7 @@ def test_bad_input_to_a_search_is_one_message(cli: Cli, tmp_path: Path, case: st
     ("words", "message"),
     [
         (("search", "a.yaml", "--trails", "3"), "No such option: --trails"),
-        (("search",), "Missing argument"),
+        (("status",), "Missing argument"),
         (("serch", "a.yaml"), "No such command 'serch'"),
         (("search", "a.yaml", "--trials", "many"), "--trials"),
         (("dashboard", "study", "--port", "70000"), "--port"),

@@ -189,3 +189,18 @@ def test_it_starts_neither_tensorflow_nor_optuna() -> None:
 
 def test_the_module_of_commands_is_light() -> None:
     assert importlib.import_module("archsearch.cli_space").app is not None
+
+
+def test_new_writes_a_space_that_check_takes(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    done = cli("space", "new", "--data", "digits", "--out", file)
+    assert done.code == 0
+    assert done.out.startswith(f"{file}: family 'tiny' for images below 16 pixels: 8x8, grey, 1,018 images a fold")
+    assert cli("space", "check", file, "--data", "digits", "--samples", 50).code == 0
+
+
+def test_new_overwrites_nothing(cli: Cli, few: Path) -> None:
+    done = cli("space", "new", "--data", "digits", "--out", few)
+    assert done.code == 2
+    assert "is there already" in done.err
+    assert few.read_text() == FEW

@@ -74,10 +74,10 @@ def test_a_command_line_in_the_documents_is_one(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["serch space.yaml", "search", "search space.yaml --trails 3", "search space.yaml --trials many"]
+    "line", ["serch space.yaml", "status", "search space.yaml --trails 3", "search space.yaml --trials many"]
 )
 def test_a_wrong_command_line_would_be_noticed(line: str) -> None:
-    with pytest.raises(Exception, match=r"No such option|Missing parameter: space|no command|valid integer"):
+    with pytest.raises(Exception, match=r"No such option|Missing parameter: study|no command|valid integer"):
         parse(line)
 
 

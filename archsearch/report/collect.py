@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
 from archsearch.search.record import State, TrialRecord, find_baseline, ranking
-from archsearch.space.architecture import Architecture, Candidate, Optimizer, Stage
+from archsearch.space.architecture import Architecture, Block, Candidate, Custom, Optimizer, Stage
 from archsearch.space.hyper import HyperCandidate
 
 CURVES = 10
@@ -214,7 +214,8 @@ def candidate_line(candidate: Candidate | HyperCandidate) -> str:
 def architecture_line(architecture: Architecture) -> str:
     """A network in one line: `conv3-16 ×2 ↓ → residual3-32 ↓ → average → dense 64`.
 
-    Each block is kind, kernel and filters, each `↓` halves height and width.
+    Each block is kind, kernel and filters, each `↓` halves height and width; what a stage has around its blocks follows
+    behind a `+`.
     """
     head = architecture.head
     hidden = [f"dense {head.hidden}"] if head.hidden else []
@@ -222,9 +223,9 @@ def architecture_line(architecture: Architecture) -> str:
 
 
 def optimizer_line(optimizer: Optimizer) -> str:
-    """An optimizer in one line: `sgd, rate 0.12, momentum 0.9`."""
+    """An optimizer in one line: `sgd, rate 0.12, momentum 0.9`; what is 0 is left out."""
     settings = optimizer.model_dump(exclude={"kind"})
-    words = [f"{name.split('_')[-1]} {value:.2g}" for name, value in settings.items()]
+    words = [f"{name.split('_')[-1]} {value:.2g}" for name, value in settings.items() if value]
     return ", ".join([optimizer.kind, *words])
 
 
@@ -238,10 +239,15 @@ def active_seconds(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def _stage_line(stage: Stage) -> str:
-    names = [f"{block.kind}{block.kernel}-{block.filters}".replace("_", " ") for block in stage.blocks]
-    runs = [(name, len(list(run))) for name, run in groupby(names)]
+    runs = [(name, len(list(run))) for name, run in groupby(map(_block_name, stage.blocks))]
     text = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in runs)
-    return text if stage.downsample == "none" else f"{text} ↓"
+    around = [word for word, there in (("attention", stage.attention > 0), ("skip", stage.skip != "none")) if there]
+    return " + ".join([text if stage.downsample == "none" else f"{text} ↓", *around])
+
+
+def _block_name(block: Block) -> str:
+    kind = block.code.rpartition(":")[2] if isinstance(block, Custom) else block.kind
+    return f"{kind}{block.kernel}-{block.filters}".replace("_", " ")
 
 
 def _rows(complete: Sequence[TrialRecord]) -> tuple[Ranked, ...]:

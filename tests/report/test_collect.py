@@ -6,7 +6,7 @@ from report_studies import EPOCHS, baseline, drawn, info, new_folder, opening, s
 from archsearch.report.collect import active_seconds, architecture_line, collect, optimizer_line
 from archsearch.search import record as records
 from archsearch.search.record import TrialRecord, ranking
-from archsearch.space.architecture import SGD, Candidate
+from archsearch.space.architecture import SGD, Candidate, Custom, Lion, Stage
 
 
 def candidate(seed: int) -> Candidate:
@@ -172,6 +172,11 @@ def test_remarks_on_nothing_and_on_one() -> None:
 def test_lines() -> None:
     assert architecture_line(baseline().architecture) == "conv3-8 ↓ → conv3-8 → flatten"
     assert optimizer_line(SGD(learning_rate=0.123, momentum=0.9)) == "sgd, rate 0.12, momentum 0.9"
+    assert optimizer_line(Lion(learning_rate=0.001, weight_decay=0.1)) == "lion, rate 0.001, decay 0.1"
+    fields = {"filters": 8, "kernel": 3, "activation": "relu", "norm": "batch", "dropout": 0.0}
+    ghosts = Stage(blocks=(Custom(code="blocks.py:ghost", **fields),) * 2, downsample="conv", attention=2, skip="add")
+    whole = baseline().architecture.model_copy(update={"stages": (ghosts,)})
+    assert architecture_line(whole) == "ghost3-8 ×2 ↓ + attention + skip → flatten"
 
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:
