@@ -107,7 +107,7 @@ def _train(
     """Trains on all images of `splits.train`."""
     images, everything = splits.train, _all(splits.train)
     if isinstance(candidate, HyperCandidate):
-        from archsearch.training.hypermodel import HyperTrainer  # needs KerasTuner, which is an extra
+        from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 
         hyper = HyperTrainer(candidate, seed)
         # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.

@@ -157,7 +157,7 @@ def _build(connection: Connection, folder: Path, reference: str, task: Task, rec
         try:
             _configure_tensorflow(1)
             trust(folder)
-            from archsearch.training.hypermodel import draw
+            from archsearch.training.hyper.drawing import draw
 
             said = draw(reference, task, recipe, put)
         except EOFError:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
 
-from archsearch.errors import InputError, SpaceError
+from archsearch.errors import InputError
 from archsearch.space.architecture import Task
 from archsearch.space.code import load_code, trust
 from archsearch.space.corners import halvings, possible
@@ -141,17 +141,6 @@ def usable(draft: Draft) -> Space:
     if draft.problems:
         raise draft.error()
     return Space(draft.schema, draft.source)
-
-
-def check_task(space: Space, task: Task) -> None:
-    """Makes sure that no candidate halves a side of the image that is down to one pixel.
-
-    Raises:
-        SpaceError: Some candidate does.
-    """
-    if found := _too_small(space.schema, task):
-        index, message = found
-        raise SpaceError([space.source.problem(("stages", index, "downsample"), message)])
 
 
 # Meaning --------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from archsearch.space.architecture import (
     BlockFields,
     Candidate,
     CellNode,
+    CellOperation,
     Head,
     Optimizer,
     Recipe,
@@ -31,7 +32,7 @@ from archsearch.space.expression import ExpressionError, Number
 from archsearch.space.load import Space
 from archsearch.space.schema import CellSection, CustomSection, SpaceFile, StageEntry, cell_inputs, resolve
 from archsearch.space.source import in_file_order, listed, shown
-from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Scalar, Value, varies
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Scalar, Value
 
 __all__ = [
     "Chooser",
@@ -300,7 +301,7 @@ class _Sampling:
         for node in range(1, self._decide(f"{name}.nodes", cell.nodes, names) + 1):
             inputs = self._decide(f"{name}.inputs.{node}", _cell_inputs(node))
             operation = self._decide(f"{name}.operation.{node}", cell.operation)
-            nodes.append(CellNode(inputs=tuple(map(int, inputs.split("+"))), operation=operation))
+            nodes.append(_cell_node(inputs, operation))
         join = self._draw(f"{name}.join", cell.join)
         return {"nodes": tuple(nodes), "join": join}
 
@@ -310,18 +311,40 @@ class _Sampling:
         return field(self._names if names is None else names) if callable(field) else field
 
     def _draw(self, name: str, value: Value) -> Field:
-        match value:
-            case int() | float() | str():
-                return value
-            case Formula():
-                return lambda names: _result(name, value, names)
-            case Choice() | Options():
-                options = value.options
-                return self._chooser.choice(name, options) if varies(value) else options[0]
-            case IntRange(ends=(low, high), step=step, log=log):
-                return self._chooser.integer(name, low, high, step, log)
-            case FloatRange(ends=(low, high), log=log):
-                return self._chooser.real(name, low, high, log)
+        draw = _DRAW.get(type(value))
+        return draw(self._chooser, name, value) if draw else value
+
+
+def _one_of(chooser: Chooser, name: str, value: Choice[Any] | Options) -> Scalar:
+    options = value.options
+    return chooser.choice(name, options) if len(options) > 1 else options[0]
+
+
+def _later(chooser: Chooser, name: str, formula: Formula) -> Callable[[Names], Any]:
+    """Waits for the names of its place."""
+
+    def result(names: Names) -> Any:
+        try:
+            return formula.value(names)
+        except ExpressionError as error:
+            raise TrialError(f"{name}: {error}") from error
+
+    return result
+
+
+_DRAW: dict[type, Callable[[Chooser, str, Any], Field]] = {
+    Choice: _one_of,
+    Options: _one_of,
+    IntRange: lambda chooser, name, value: chooser.integer(name, *value.ends, value.step, value.log),
+    FloatRange: lambda chooser, name, value: chooser.real(name, *value.ends, value.log),
+    Formula: _later,
+}
+"""How each way to write a value gives one; what is not here is fixed."""
+
+
+@cache
+def _cell_node(inputs: str, operation: CellOperation) -> CellNode:
+    return CellNode(inputs=tuple(map(int, inputs.split("+"))), operation=operation)
 
 
 def _evaluate(fields: Mapping[str, Field], names: Names) -> dict[str, Any]:
@@ -334,10 +357,3 @@ def _blocks(drawn: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
         if fields != before:
             block = _BLOCK.validate_python(fields)
         yield block
-
-
-def _result(name: str, formula: Formula, names: Names) -> Any:
-    try:
-        return formula.value(names)
-    except ExpressionError as error:
-        raise TrialError(f"{name}: {error}") from error

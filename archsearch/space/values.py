@@ -138,7 +138,7 @@ class Formula:
 
     expression: Expression
     _domain: TypeAdapter[Any] = field(repr=False, compare=False)
-    _known: dict[tuple[Number, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[Number | type, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, names: Mapping[str, Number]) -> Any:
         """Its value for these `names`, of the field's own type: 8.0 is 8 where a whole number is expected.
@@ -146,12 +146,13 @@ class Formula:
         Raises:
             ExpressionError: It has no value, or one that the field cannot take.
         """
-        given = tuple([names[name] for name in self.expression.names])
-        if given in self._known:
-            return self._known[given]
+        given = [names[name] for name in self.expression.names]
+        asked = (*given, *map(type, given))  # 2 and 2.0 are equal, but 9 // 2 and 9 // 2.0 are not alike
+        if asked in self._known:
+            return self._known[asked]
         found = self._work_out(names)
-        if len(self._known) < MOST_KNOWN and all(type(number) is int for number in given):
-            self._known[given] = found
+        if len(self._known) < MOST_KNOWN:
+            self._known[asked] = found
         return found
 
     def _work_out(self, names: Mapping[str, Number]) -> Any:

@@ -30,9 +30,9 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
         trust(job.code)
     images = ImageSet.open(job.images)
     if isinstance(job.candidate, HyperCandidate):
-        from archsearch.training import hypermodel  # needs KerasTuner, which is an extra
+        from archsearch.training.hyper import trainer as hyper  # needs KerasTuner, which is an extra
 
-        hypermodel.cross_validate(job, job.candidate, images, report, between_steps)
+        hyper.cross_validate(job, job.candidate, images, report, between_steps)
         return
     everything = np.arange(len(images.labels), dtype=np.int32)
     smallest = len(everything) - max(len(fold) for fold in job.folds)

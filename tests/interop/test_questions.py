@@ -12,7 +12,8 @@ from keras_tuner.engine import hyperparameters as kt
 from archsearch.errors import TrialError
 from archsearch.interop.kerastuner import conditions
 from archsearch.space.hyper import HyperRecipe, OneOf, Question, Real, Whole, names_hypermodel
-from archsearch.training.hypermodel import call_fit, fit_result, question_for, value_of
+from archsearch.training.hyper.drawing import question_for, value_of
+from archsearch.training.hyper.fit import call_fit, fit_result
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_one_name_under_two_conditions_is_two_parameters() -> None:
         (keras.ops.convert_to_tensor(0.25), {"val_loss": 0.25}),
         ({"val_accuracy": np.float32(0.5), "f1": 3}, {"val_accuracy": 0.5, "f1": 3.0}),
     ],
-    ids=str,
+    ids=["nothing", "History", "float", "NumPy", "tensor", "dict"],
 )
 def test_what_a_fit_may_return(returned: Any, expected: Mapping[str, float]) -> None:
     assert fit_result(returned) == expected

@@ -8,7 +8,7 @@ from archsearch.space import code
 from archsearch.space.architecture import Task
 from archsearch.space.check import check_space
 from archsearch.space.expression import FUNCTIONS, OPERATORS
-from archsearch.space.load import check_task, load_space, parse_space
+from archsearch.space.load import load_space, parse_space
 from archsearch.space.values import Options
 
 EXAMPLE = """\
@@ -384,16 +384,17 @@ def test_the_hash_is_of_the_meaning() -> None:
 
 
 @pytest.mark.parametrize(("side", "fits"), [(5, True), (8, True), (4, False)])
-def test_an_image_is_not_halved_below_one_pixel(side: int, fits: bool) -> None:
-    space, task = parse_space(EXAMPLE, "f"), Task(height=64, width=side, channels=1, classes=10)
+def test_an_image_is_not_halved_below_one_pixel(tmp_path: Path, side: int, fits: bool) -> None:
+    file, task = tmp_path / "f.yaml", Task(height=64, width=side, channels=1, classes=10)
+    file.write_text(EXAMPLE)
     if fits:
-        check_task(space, task)
+        check_space(file, task)
         return
     with pytest.raises(SpaceError) as caught:
-        check_task(space, task)
+        check_space(file, task)
     assert str(caught.value) == (
-        "f:22:17: stages.0.downsample: images of 64x4 can be halved 2 times, and up to here a candidate may do it 3 "
-        "times; expected fewer copies (repeat) or 'downsample: none'"
+        f"{file}:22:17: stages.0.downsample: images of 64x4 can be halved 2 times, and up to here a candidate may do "
+        "it 3 times; expected fewer copies (repeat) or 'downsample: none'"
     )
 
 

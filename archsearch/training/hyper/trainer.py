@@ -1,0 +1,256 @@
+"""Training and scoring the models of a `HyperModel`, fold by fold."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from archsearch.data.dataset import ImageSet
+from archsearch.errors import TrialError
+from archsearch.space.hyper import HyperCandidate
+from archsearch.training.fit import Score
+from archsearch.training.hyper.fit import call_fit, fit_result
+from archsearch.training.hyper.loading import load_hypermodel, trains_itself
+from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
+from archsearch.training.job import Report, TrialJob
+from archsearch.training.pipeline import ordered_batches
+
+EVALUATION_BATCH = 250
+ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+"""Under which of these names Keras logs the training accuracy depends on how the model was compiled."""
+
+OnEpoch = Callable[[int, int, Score, Score, float], None]
+"""Epoch from 1, how many there will be, scores on training and on held-out images, seconds."""
+
+
+class _Watch(keras.callbacks.Callback):
+    """Looks up before each step, and says when an epoch is over."""
+
+    def __init__(self, between_steps: Callable[[], None], over: Callable[[Mapping[str, Any]], None]) -> None:
+        super().__init__()
+        self._between_steps = between_steps
+        self._over = over
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._between_steps()
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._between_steps()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._between_steps()
+        self._over(logs or {})
+
+
+class HyperTrainer:
+    """Trains one candidate, each time from the start.
+
+    Args:
+        candidate: What to build, and how long to train it.
+        seed: Of initial weights, order and dropout.
+    """
+
+    def __init__(self, candidate: HyperCandidate, seed: int) -> None:
+        self._candidate = candidate
+        self._seed = seed
+        self._hypermodel = load_hypermodel(candidate.code, candidate.task)
+
+    def train(
+        self,
+        images: ImageSet,
+        training: NDArray[np.int32],
+        held_out: NDArray[np.int32],
+        on_epoch: OnEpoch,
+        between_steps: Callable[[], None],
+    ) -> None:
+        """Builds the model anew and trains it.
+
+        Args:
+            images: Where the indices point.
+            training: Images to train on, (n,) int32.
+            held_out: Images to validate on, (m,) int32.
+            on_epoch: Called once or more. The last call has the number of epochs that there were; it is that of the
+                end, even if `fit` has never called its callbacks.
+            between_steps: Called before each step that Keras's callbacks know of; what it raises ends the training.
+
+        Raises:
+            TrialError: The loss is no number, or `fit` returned something that says nothing.
+            Exception: Whatever `build` and `fit` raise.
+        """
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(self._seed)
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(self._candidate.values)
+        self._hypermodel.declare_hyperparameters(hp)
+        self._model = build_model(self._hypermodel, hp, self._candidate.task)
+        self._shipped = shipped(self._model, self._candidate.task)
+        fit = self._fit_own if trains_itself(self._hypermodel) else self._fit_plain
+        # Users' loops print; a worker's words go to its log.
+        with contextlib.redirect_stdout(sys.stderr):
+            fit(hp, images, training, held_out, on_epoch, between_steps)
+
+    def evaluate(self, images: ImageSet, indices: NDArray[np.int32]) -> Score:
+        """Scores the model as it is on `indices`, (n,) int32."""
+        loss, right = 0.0, 0
+        for pixels, labels in ordered_batches(images, indices, EVALUATION_BATCH):
+            given = self._shipped.predict_on_batch(pixels.astype(np.float32))
+            loss -= float(np.log(np.clip(given[np.arange(len(labels)), labels], 1e-7, 1.0)).sum())
+            right += int((given.argmax(axis=1) == labels).sum())
+        return Score(loss / len(indices), right / len(indices))
+
+    def model(self) -> keras.Model:
+        """The model as it is, as the one to ship (`shipped`)."""
+        return self._shipped
+
+    def _fit_plain(
+        self,
+        hp: Any,
+        images: ImageSet,
+        training: NDArray[np.int32],
+        held_out: NDArray[np.int32],
+        on_epoch: OnEpoch,
+        between_steps: Callable[[], None],
+    ) -> None:
+        if not self._model.compiled:
+            raise TrialError("the model is not compiled; expected build(hp) to compile it, or a fit(hp, model, ...)")
+        epochs = self._candidate.recipe.epochs
+        clock = _Clock()
+
+        def over(logs: Mapping[str, Any]) -> None:
+            fitted = self._fitted(logs, images, training)
+            scored = self.evaluate(images, held_out)
+            on_epoch(clock.count + 1, epochs, fitted, scored, clock.lap())
+
+        self._model.fit(
+            self._dataset(images, training),
+            epochs=epochs,
+            callbacks=[_Watch(between_steps, over)],
+            verbose=0,
+            shuffle=False,
+        )
+
+    def _fit_own(
+        self,
+        hp: Any,
+        images: ImageSet,
+        training: NDArray[np.int32],
+        held_out: NDArray[np.int32],
+        on_epoch: OnEpoch,
+        between_steps: Callable[[], None],
+    ) -> None:
+        clock = _Clock()
+        # Which epoch is the last shows only when `fit` returns, perhaps with other weights: one is always kept back.
+        kept: list[tuple[Score, Score, float]] = []
+
+        def over(logs: Mapping[str, Any]) -> None:
+            pass_on()
+            fitted = self._fitted(logs, images, training)
+            scored = self.evaluate(images, held_out)
+            kept.append((fitted, scored, clock.lap()))
+
+        def pass_on() -> None:
+            if kept:
+                on_epoch(clock.count, max(self._candidate.recipe.epochs, clock.count + 1), *kept.pop())
+
+        data, held = self._arrays(images, training), self._arrays(images, held_out)
+        watch = _Watch(between_steps, over)
+        returned = fit_result(
+            call_fit(self._hypermodel.fit, hp, self._model, *data, held, self._candidate.recipe, watch)
+        )
+        scored = self.evaluate(images, held_out)
+        scored = Score(returned.get("val_loss", scored.loss), returned.get("val_accuracy", scored.accuracy))
+        if not kept:
+            kept.append((self._fitted(returned, images, training), scored, clock.lap()))
+        fitted, _, seconds = kept.pop()
+        on_epoch(clock.count, clock.count, fitted, scored, seconds)
+
+    def _fitted(self, logs: Mapping[str, Any], images: ImageSet, training: NDArray[np.int32]) -> Score:
+        """The training score: as logged, or measured on some of the images where it is not."""
+        loss = logs.get("loss")
+        if loss is not None and not isfinite(loss):
+            raise TrialError(f"the training loss became {loss}")
+        accuracy = next((logs[name] for name in ACCURACIES if name in logs), None)
+        if loss is None or accuracy is None:
+            measured = self.evaluate(images, training[:EVALUATION_BATCH])
+            loss = measured.loss if loss is None else loss
+            accuracy = measured.accuracy if accuracy is None else accuracy
+        return Score(float(loss), float(accuracy))
+
+    def _arrays(self, images: ImageSet, indices: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        task = self._candidate.task
+        x = images.images[indices].astype(np.float32).reshape(-1, *input_shape(self._model, task))
+        return x if scales_itself(self._model) else x / np.float32(255), fit_labels(
+            self._model, images.labels[indices], task
+        )
+
+    def _dataset(self, images: ImageSet, indices: NDArray[np.int32]) -> tf.data.Dataset:
+        """Shuffled batches without autotune, which would have `fit` wait at its end."""
+        task = self._candidate.task
+        shape = input_shape(self._model, task)
+        scale = 1.0 if scales_itself(self._model) else 1 / 255
+        pixels = tf.constant(images.images[indices])
+        labels = tf.constant(fit_labels(self._model, images.labels[indices], task))
+
+        def batch(chosen: Any) -> tuple[Any, Any]:
+            x = tf.cast(tf.gather(pixels, chosen), tf.float32) * scale
+            return tf.reshape(x, (-1, *shape)), tf.gather(labels, chosen)
+
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        order = tf.data.Dataset.range(len(indices)).shuffle(len(indices), seed=self._seed)
+        return order.batch(self._candidate.recipe.batch_size).map(batch).with_options(options)
+
+
+class _Clock:
+    """Counts epochs and takes their time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._since = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        self.count += 1
+        return seconds
+
+
+def cross_validate(
+    job: TrialJob,
+    candidate: HyperCandidate,
+    images: ImageSet,
+    report: Callable[[Report], None],
+    between_steps: Callable[[], None],
+) -> None:
+    """Trains `candidate` anew on every fold of `job`, and reports epoch by epoch; see `crossval.cross_validate`."""
+    trainer = HyperTrainer(candidate, job.seed)
+    everything = np.arange(len(images.labels), dtype=np.int32)
+    for number, held_out in enumerate(job.folds):
+
+        def on_epoch(
+            epoch: int, epochs: int, fitted: Score, scored: Score, seconds: float, number: int = number
+        ) -> None:
+            report(
+                Report(
+                    trial=job.trial,
+                    fold=number,
+                    epoch=epoch,
+                    epochs=epochs,
+                    loss=fitted.loss,
+                    accuracy=fitted.accuracy,
+                    val_loss=scored.loss,
+                    val_accuracy=scored.accuracy,
+                    seconds=seconds,
+                )
+            )
+
+        trainer.train(images, np.setdiff1d(everything, held_out), held_out, on_epoch, between_steps)
