@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, fields
 
 from archsearch.errors import TrialError
 from archsearch.space.architecture import Architecture, Task
-from archsearch.space.cost import Cost, cost
+from archsearch.space.cost import Cost, plan_cost
 from archsearch.space.count import count, network_names
 from archsearch.space.every import every
 from archsearch.space.load import Space
-from archsearch.space.network import network_hash
+from archsearch.space.network import network_hash, plan, plan_hash
 from archsearch.space.sample import RandomChooser, sample
 from archsearch.space.schema import TrainingSection
 
@@ -92,11 +92,12 @@ def analyse(space: Space, task: Task, samples: int = 10_000, seed: int = 0) -> A
     for _ in range(samples):
         try:
             architecture = sample(space, chooser, task).architecture
-            costs.append(cost(architecture))
+            steps = plan(architecture)
         except TrialError as error:
             failures.append(str(error))
             continue
-        hashes.add(network_hash(architecture))
+        costs.append(plan_cost(steps))
+        hashes.add(plan_hash(steps))
         examples += [architecture] if len(examples) < EXAMPLES else []
         for name in MEASURES:
             extremes[name].note(getattr(costs[-1], name), architecture)

@@ -10,7 +10,7 @@ https://arxiv.org/abs/1301.1493).
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -31,90 +31,125 @@ class Key(NamedTuple):
     rates: tuple[float, ...] = ()
 
 
-def series(keys: Iterable[Key]) -> Key:
+def series(keys: Sequence[Key]) -> Key:
     """Of graphs one behind the other."""
-    keys = list(keys)
-    return Key("".join(key.structure for key in keys), tuple(rate for key in keys for rate in key.rates))
+    return Key("".join([key.structure for key in keys]), tuple([rate for key in keys for rate in key.rates]))
 
 
-def parallel(join: Layer, branches: Iterable[Key]) -> Key:
-    """Of graphs side by side, from one node into the layer `join`; the order matters unless it is a sum."""
-    branches = sorted(branches) if isinstance(join, Add) else list(branches)
-    label = _label(join)
-    structure = f"{label.structure}[{'|'.join(key.structure for key in branches)}]"
-    return Key(structure, tuple(rate for key in branches for rate in key.rates))
+def parallel(join: Key, branches: Iterable[Key]) -> Key:
+    """Of graphs side by side, from one node into the layer named `join`; the order matters unless it is a sum."""
+    branches = sorted(branches) if join == _SUM else list(branches)
+    structure = f"{join.structure}[{'|'.join([key.structure for key in branches])}]"
+    return Key(structure, tuple([rate for key in branches for rate in key.rates]))
+
+
+@lru_cache(maxsize=1024)
+def label(layer: Layer) -> Key:
+    """Of a single layer."""
+    if isinstance(layer, Dropout | DropPath):
+        return Key(f"{type(layer).__name__};", (layer.rate,))
+    return Key(f"{layer!r};")
+
+
+_SUM = label(Add())
 
 
 class _Link(NamedTuple):
-    """A layer and those that follow it one by one, with the links that it reads; the way in is link 0."""
+    """A node's name, the links that it reads, and the names of those that follow it one by one."""
 
-    layer: Layer
+    label: Key
     reads: tuple[int, ...]
-    tail: list[Layer]
+    tail: list[Key]
 
 
-def graph_key(layers: Sequence[Layer], inputs: Sequence[tuple[int, ...]]) -> Key:
+def graph_key(labels: Sequence[Key], inputs: Sequence[tuple[int, ...]]) -> Key:
     """Of a graph in an order in which it can be computed.
 
     Args:
-        layers: The first is the way in and has no part in the key, the last is the way out.
-        inputs: Positions of the nodes that each layer reads; every node but the last is read.
+        labels: Names of its nodes; the first is the way in and has no part in the key, the last is the way out.
+        inputs: Positions of the nodes that each one reads; every node but the last is read.
     """
-    readers = Counter(i for read in inputs for i in read)
-    links, place = [_Link(layers[0], (), [])], [0]
-    for layer, read in zip(layers[1:], inputs[1:], strict=True):
+    readers = Counter([i for read in inputs for i in read])
+    links, place = [_Link(labels[0], (), [])], [0]
+    for name, read in zip(labels[1:], inputs[1:], strict=True):
         reads = tuple([place[i] for i in read])
         if len(read) == 1 and readers[read[0]] == 1 and reads[0] != 0:
-            links[reads[0]].tail.append(layer)
+            links[reads[0]].tail.append(name)
             place.append(reads[0])
         else:
-            links.append(_Link(layer, reads, []))
+            links.append(_Link(name, reads, []))
             place.append(len(links) - 1)
-    return _series(links, 0, range(1, len(links)))
+    return _series_key(links, _take_apart(tuple([link.reads for link in links])))
 
 
-def _series(links: Sequence[_Link], entry: int, nodes: Nodes) -> Key:
-    last_reader = {i: node for node in nodes for i in links[node].reads}
-    keys: list[Key] = []
-    piece: list[int] = []
+# Graphs in series and in parallel -------------------------------------------------------------------------------------
+
+_Reads = Sequence[tuple[int, ...]]
+
+
+class _Piece(NamedTuple):
+    """What lies between two nodes where all paths meet.
+
+    Attributes:
+        entry, inner, end: The first node, those between, the second.
+        branches: What the second one reads, if it joins branches that have nothing else in common; otherwise None.
+    """
+
+    entry: int
+    inner: tuple[int, ...]
+    end: int
+    branches: "tuple[tuple[_Piece, ...], ...] | None"
+
+
+@lru_cache(maxsize=8192)  # graphs with different layers often have the same edges
+def _take_apart(reads: tuple[tuple[int, ...], ...]) -> tuple[_Piece, ...]:
+    return tuple(_pieces(reads, 0, range(1, len(reads))))
+
+
+def _pieces(reads: _Reads, entry: int, nodes: Nodes) -> Iterator[_Piece]:
+    last_reader = {i: node for node in nodes for i in reads[node]}
+    inner: list[int] = []
     reach = last_reader.get(entry, entry)
     for node in nodes:
-        piece.append(node)
         if reach <= node:
-            keys += [_piece(links, entry, piece), *map(_label, links[node].tail)]
-            entry, piece = node, []
+            yield _Piece(entry, tuple(inner), node, _parallel_branches(reads, entry, inner, node))
+            entry, inner = node, []
+        else:
+            inner.append(node)
         reach = max(reach, last_reader.get(node, node))
-    return series(keys)
 
 
-def _piece(links: Sequence[_Link], entry: int, piece: Nodes) -> Key:
-    """Of the nodes between two where all paths meet, with the second, but for its tail."""
-    *inner, end = piece
-    if not inner and len(links[end].reads) == 1:
-        return _label(links[end].layer)
-    branches = _branches(links, entry, inner)
-    feeding = [branches.get(i, ()) for i in links[end].reads]
+def _parallel_branches(reads: _Reads, entry: int, inner: Nodes, end: int) -> tuple[tuple[_Piece, ...], ...] | None:
+    if not inner and len(reads[end]) == 1:
+        return ()
+    branches = _branches(reads, entry, inner)
+    feeding = [branches.get(i, ()) for i in reads[end]]
     if max(Counter(filter(None, feeding)).values(), default=0) > 1:
-        return Key(_tangle(links, entry, piece))
-    return parallel(links[end].layer, [_series(links, entry, branch) for branch in feeding])
+        return None
+    return tuple(tuple(_pieces(reads, entry, branch)) for branch in feeding)
 
 
-def _branches(links: Sequence[_Link], entry: int, inner: Nodes) -> dict[int, tuple[int, ...]]:
+def _branches(reads: _Reads, entry: int, inner: Nodes) -> dict[int, tuple[int, ...]]:
     """For each inner node all those that it is tied to without going through `entry`, ascending."""
     groups: dict[int, list[int]] = {}
     for node in inner:
         merged = [node]
-        for group in {id(groups[i]): groups[i] for i in links[node].reads if i != entry}.values():
+        for group in {id(groups[i]): groups[i] for i in reads[node] if i != entry}.values():
             merged += group
         groups.update(dict.fromkeys(merged, merged))
     return {node: tuple(sorted(group)) for node, group in groups.items()}
 
 
-@lru_cache(maxsize=1024)
-def _label(layer: Layer) -> Key:
-    if isinstance(layer, Dropout | DropPath):
-        return Key(f"{type(layer).__name__};", (layer.rate,))
-    return Key(f"{layer!r};")
+def _series_key(links: Sequence[_Link], pieces: Iterable[_Piece]) -> Key:
+    return series([key for piece in pieces for key in (_piece_key(links, piece), *links[piece.end].tail)])
+
+
+def _piece_key(links: Sequence[_Link], piece: _Piece) -> Key:
+    """But for the tail of its end."""
+    join = links[piece.end].label
+    if piece.branches is None:
+        return Key(_tangle(links, piece))
+    return parallel(join, [_series_key(links, branch) for branch in piece.branches]) if piece.branches else join
 
 
 # Graphs that are neither series nor parallel --------------------------------------------------------------------------
@@ -133,18 +168,18 @@ class _Graph(NamedTuple):
         return tuple(sorted(found) if node in self.sums else found)
 
 
-def _tangle(links: Sequence[_Link], entry: int, piece: Nodes) -> str:
-    *inner, end = piece
-    labels = {entry: "", end: _text([links[end].layer])}
-    labels |= {node: _text([links[node].layer, *links[node].tail]) for node in inner}
-    sums = frozenset(node for node in piece if isinstance(links[node].layer, Add))
+def _tangle(links: Sequence[_Link], piece: _Piece) -> str:
+    nodes = (*piece.inner, piece.end)
+    labels = {piece.entry: "", piece.end: _text([links[piece.end].label])}
+    labels |= {node: _text([links[node].label, *links[node].tail]) for node in piece.inner}
+    sums = frozenset(node for node in nodes if links[node].label == _SUM)
     readers: dict[int, list[tuple[int, int]]] = {node: [] for node in labels}
-    for node in piece:
+    for node in nodes:
         for slot, i in enumerate(links[node].reads):
             readers[i].append((node, 0 if node in sums else slot))
     graph = _Graph(
         labels=labels,
-        inputs={entry: ()} | {node: links[node].reads for node in piece},
+        inputs={piece.entry: ()} | {node: links[node].reads for node in nodes},
         readers={node: tuple(sorted(found)) for node, found in readers.items()},
         sums=sums,
     )
@@ -152,8 +187,8 @@ def _tangle(links: Sequence[_Link], entry: int, piece: Nodes) -> str:
     return f"{hashlib.sha256(least.encode()).hexdigest()};"
 
 
-def _text(layers: Iterable[Layer]) -> str:
-    key = series(map(_label, layers))
+def _text(keys: Sequence[Key]) -> str:
+    key = series(keys)
     return f"{key.structure}{key.rates}"
 
 

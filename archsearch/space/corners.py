@@ -1,11 +1,12 @@
 """The extreme values of a space: what a check tries instead of every candidate.
 
 The corners of a value are all its options, or both ends of its range. An expression is tried at the corners of the
-names it depends on, together; what holds there may still fail in between, and then the trial that finds out fails.
+names it depends on, together, and then in between. Only what depends on very many values, or on real ones, may still
+fail somewhere; then the trial that finds out fails.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import Any
 
 from archsearch.space.expression import ExpressionError, Number
@@ -15,6 +16,9 @@ from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Optio
 
 MOST_CORNERS = 2_000
 """So many combinations of values are tried, at most."""
+
+BETWEEN = (5**0.5 - 1) / 2
+"""Where a real range is tried beside its ends, as a share of the way: the golden section is no fraction."""
 
 
 def possible(schema: SpaceFile, value: Value) -> list[int]:
@@ -55,8 +59,18 @@ def corners(value: Value) -> tuple[Any, ...]:
     return (value,)
 
 
+def _with_between(value: Value) -> tuple[Any, ...]:
+    """All that a value can be; of a real range, both ends and a number between them."""
+    match value:
+        case IntRange(ends=(low, high), step=step) if (high - low) // step < MOST_CORNERS:
+            return tuple(range(low, high + 1, step))
+        case FloatRange(ends=(low, high)):
+            return (low, high, low + BETWEEN * (high - low))
+    return corners(value)
+
+
 def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[str, Number]]:
-    """The `wanted` names of `let` and all that they depend on, at every combination of corners."""
+    """The `wanted` names of `let` and all that they depend on: at every combination of corners, then in between."""
     needed: set[str] = set()
     waiting = [name for name in wanted if name in schema.let]
     while waiting:
@@ -64,8 +78,9 @@ def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[s
         needed.add(name)
         waiting += _names(schema.let[name]) - needed
     let = {name: value for name, value in schema.let.items() if name in needed}
-    leaves = {name: corners(value) for name, value in let.items() if not isinstance(value, Formula)}
-    for values in islice(product(*leaves.values()), MOST_CORNERS):
+    leaves = {name: value for name, value in let.items() if not isinstance(value, Formula)}
+    tried = chain.from_iterable(product(*map(way, leaves.values())) for way in (corners, _with_between))
+    for values in dict.fromkeys(islice(tried, MOST_CORNERS)):
         try:
             yield resolve(let, dict(zip(leaves, values, strict=True)))
         except ExpressionError:

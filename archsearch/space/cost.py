@@ -1,9 +1,11 @@
 """What an architecture costs, by arithmetic: nothing is built."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from archsearch.space.architecture import Architecture
-from archsearch.space.network import Part, plan
+from archsearch.space.network import Part, Step, plan
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,13 @@ class Cost:
 
 def cost(architecture: Architecture) -> Cost:
     """Counts `architecture`; raises what `network.plan` raises."""
-    height, width, channels = architecture.task.height, architecture.task.width, architecture.task.channels
-    parameters, flops, values = 0, 0, height * width * channels
-    for step in plan(architecture):
+    return plan_cost(plan(architecture))
+
+
+def plan_cost(steps: Sequence[Step]) -> Cost:
+    """`cost` of the architecture with this plan."""
+    parameters, flops, values = 0, 0, prod(steps[0].shape)
+    for step in steps:
         for counted in (step.fragment,) if isinstance(step, Part) else (step.shortcut, step.join):
             parameters += counted.parameters
             flops += counted.flops

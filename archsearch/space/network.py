@@ -6,7 +6,7 @@ is made of fragments, which are found once for each kind of block and shape: cou
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,10 +20,9 @@ from archsearch.space.architecture import (
     Custom,
     Downsample,
     HeadPool,
-    Shortcut,
     Stage,
 )
-from archsearch.space.canonical import Key, graph_key, parallel, series
+from archsearch.space.canonical import Key, graph_key, label, parallel, series
 from archsearch.space.layers import (
     JOINS,
     Add,
@@ -199,13 +198,6 @@ def plan(architecture: Architecture) -> tuple[Step, ...]:
         InputError: A custom block's code is not trusted or cannot be loaded.
         TrialError: A custom block fails.
     """
-    # A user's function may do anything, so it is asked every time.
-    custom = any(isinstance(block, Custom) for stage in architecture.stages for block in stage.blocks)
-    return _plan.__wrapped__(architecture) if custom else _plan(architecture)
-
-
-@lru_cache(maxsize=64)  # most are counted, then hashed
-def _plan(architecture: Architecture) -> tuple[Step, ...]:
     steps: list[Step] = [Part("", _fragment(_prepare, _size(architecture)))]
     for number, stage in enumerate(architecture.stages, start=1):
         steps += _stage(f"stage{number}", stage, steps[-1].shape)
@@ -232,12 +224,18 @@ def lower(architecture: Architecture) -> Network:
 
 def network_hash(architecture: Architecture) -> str:
     """Sixteen hexadecimal digits, equal for architectures that build the same network; raises what `plan` raises."""
-    keys = [Key(repr(Input(_size(architecture))))]
-    for step in plan(architecture):
+    return plan_hash(plan(architecture))
+
+
+def plan_hash(steps: Sequence[Step]) -> str:
+    """`network_hash` of the architecture with this plan."""
+    keys = [Key(repr(Input(steps[0].shape)))]
+    for step in steps:
         if isinstance(step, Part):
             keys.append(step.key)
         else:
-            keys[-step.over :] = [parallel(step.join.layer, [step.shortcut.key, series(keys[-step.over :])])]
+            branches = [step.shortcut.key, series(keys[-step.over :])]
+            keys[-step.over :] = [parallel(label(step.join.layer), branches)]
     key = series(keys)
     return _hash(f"{key.structure}{key.rates}")
 
@@ -270,7 +268,7 @@ def _fragment(build: Callable[..., int], shape: Shape, *details: Any) -> Fragmen
     first, *nodes = network.nodes
     return Fragment(
         nodes=(first, *nodes),
-        key=graph_key([node.layer for node in network.nodes], [node.inputs for node in network.nodes]),
+        key=graph_key([label(node.layer) for node in network.nodes], [node.inputs for node in network.nodes]),
         parameters=sum(node.parameters for node in nodes),
         flops=sum(node.flops for node in nodes),
         values=sum(node.values for node in nodes),
@@ -296,15 +294,14 @@ def _stage(scope: str, stage: Stage, shape: Shape) -> list[Step]:
 
 
 def _block(scope: str, block: Block, shape: Shape, downsample: Downsample) -> list[Step]:
-    dropout = block.dropout
-    if isinstance(block, Custom):
+    if isinstance(block, Custom):  # a user's function may do anything, so it is asked every time
         part = Part(scope, _fragment.__wrapped__(blocks.add, shape, block, downsample))
     else:
-        rate = block.drop_path if isinstance(block, Shortcut) else 0.0
-        if rate or block.dropout:
-            block = block.model_copy(update={"dropout": 0.0} | ({"drop_path": _ANY_RATE} if rate else {}))
-        part = Part(scope, _fragment(blocks.add, shape, block, downsample), rate)
-    return [part, *_dropout(scope, dropout, part.shape)]
+        fields = vars(block) | {"dropout": 0.0}
+        if rate := fields.get("drop_path", 0.0):
+            fields["drop_path"] = _ANY_RATE
+        part = Part(scope, _fragment(_of_kind, shape, type(block), tuple(fields.items()), downsample), rate)
+    return [part, *_dropout(scope, block.dropout, part.shape)]
 
 
 def _dropout(scope: str, rate: float, shape: Shape) -> list[Step]:
@@ -313,6 +310,13 @@ def _dropout(scope: str, rate: float, shape: Shape) -> list[Step]:
 
 def _prepare(network: Network, x: int) -> int:
     return network.add(Rescale(), x)
+
+
+def _of_kind(
+    network: Network, x: int, kind: type[Block], fields: tuple[tuple[str, Any], ...], downsample: Downsample
+) -> int:
+    # The fields are those of a block: hashing them is faster than hashing it.
+    return blocks.add(network, x, kind.model_construct(**dict(fields)), downsample)
 
 
 def _drop(network: Network, x: int) -> int:

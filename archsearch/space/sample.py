@@ -332,14 +332,24 @@ def _later(chooser: Chooser, name: str, formula: Formula) -> Callable[[Names], A
     return result
 
 
+def _whole(chooser: Chooser, name: str, value: IntRange[int]) -> int:
+    low, high = value.ends
+    return chooser.integer(name, low, high, value.step, value.log)
+
+
+def _real(chooser: Chooser, name: str, value: FloatRange[float]) -> float:
+    low, high = value.ends
+    return chooser.real(name, low, high, value.log)
+
+
 _DRAW: dict[type, Callable[[Chooser, str, Any], Field]] = {
     Choice: _one_of,
     Options: _one_of,
-    IntRange: lambda chooser, name, value: chooser.integer(name, *value.ends, value.step, value.log),
-    FloatRange: lambda chooser, name, value: chooser.real(name, *value.ends, value.log),
+    IntRange: _whole,
+    FloatRange: _real,
     Formula: _later,
 }
-"""How each way to write a value gives one; what is not here is fixed."""
+"""How a value is had of each way to write it; what is not here is fixed."""
 
 
 @cache

@@ -230,15 +230,11 @@ TUNERS: list[Callable[..., keras_tuner.Tuner]] = [
 
 
 @pytest.mark.parametrize("tuner", TUNERS, ids=["RandomSearch", "Hyperband"])
-def test_a_space_in_kerastuners_tuners(
-    tuner: Callable[..., keras_tuner.Tuner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # It would import TensorBoard, which it does not depend on.
-    monkeypatch.setattr(keras_tuner.Tuner, "_configure_tensorboard_dir", lambda *told: None)
+def test_a_space_in_kerastuners_tuners(tuner: Callable[..., keras_tuner.Tuner], tmp_path: Path) -> None:
     dataset = load_data("digits")
     x, y = np.asarray(dataset.train.images[:600]), np.asarray(dataset.train.labels[:600])
     made = tuner(
-        hypermodel(parse_space(SMALL), dataset.task),
+        parse_space(SMALL).hypermodel(dataset.task),
         objective="val_accuracy",
         directory=tmp_path,
         project_name="way_back",
