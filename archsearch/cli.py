@@ -164,12 +164,16 @@ def export(
     format: Annotated[
         list[str] | None, typer.Option(help="keras, saved_model; several may follow.", show_default="all")
     ] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write the retrained winner in other formats, each compared with Keras's own answers."""
     from archsearch.study import Study
 
+    found = Study(study)
+    if trust_code:
+        found.trust_code()
     # `--format a b`: what follows the first name arrives as further arguments.
-    for made in Study(study).export([*(format or []), *(more or [])]):
+    for made in found.export([*(format or []), *(more or [])]):
         typer.echo(
             f"{made.format}: {made.path}, {made.bytes / 1e6:.2f} MB, "
             f"differs by at most {made.largest_difference:.1e} on {made.images} images"

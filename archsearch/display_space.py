@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from archsearch.space.analyse import MEASURES, Analysis, quantile
 from archsearch.space.architecture import Candidate, Task
-from archsearch.space.cost import Cost
+from archsearch.space.cost import Cost, cost
 from archsearch.space.count import Count, Size
 from archsearch.space.describe import Branch
 from archsearch.space.diff import Difference
@@ -174,8 +174,8 @@ def candidate_view(number: int, candidate: Candidate) -> RenderableType:
         table.add_row(
             row.part.removeprefix("stage "), row.blocks, row.filters, row.kernel, row.downsample, row.shape, *counts
         )
-    parameters, flops = sum(row.parameters for row in found), sum(row.flops for row in found)
-    table.add_row("all", "", "", "", "", "", f"{parameters:,}", short(flops), style="bold")
+    total = cost(candidate.architecture)  # with the scaling of the pixels, which is in no row
+    table.add_row("all", "", "", "", "", "", f"{total.parameters:,}", short(total.flops), style="bold")
     return Group(table, Text(f"recipe: {recipe_line(candidate.recipe)}"))
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
@@ -84,7 +85,9 @@ FORMATS = {
 """What a model can be exported to, by name."""
 
 
-def export(model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], out: Path) -> list[Exported]:
+def export(
+    model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], out: Path, code: ModuleType | None = None
+) -> list[Exported]:
     """Writes a saved model in other formats and proves that each gives the same answers.
 
     Args:
@@ -93,6 +96,7 @@ def export(model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], 
         images: What to compare on, (N, H, W, C) uint8.
         out: Folder for the files; made if it is not there. What is already there under the same name is replaced once
             the new one is proven.
+        code: Where classes of the model's own are defined, if it has any.
 
     Returns:
         One entry a format.
@@ -106,8 +110,10 @@ def export(model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], 
         raise InputError(f"format: found '{unknown[0]}', expected one of {', '.join(FORMATS)}")
     if not model_file.is_file():
         raise InputError(f"{model_file}: there is no model here yet; retrain the study first")
+    own = {name: found for name, found in vars(code).items() if isinstance(found, type)} if code else {}
     try:
-        model = keras.saving.load_model(model_file)
+        with keras.saving.custom_object_scope(own):
+            model = keras.saving.load_model(model_file)
     except (TypeError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise InputError(
@@ -115,7 +121,8 @@ def export(model_file: Path, formats: Sequence[str], images: NDArray[np.uint8], 
         ) from error
     expected = np.asarray(model.predict(images, verbose=0), np.float32)
     out.mkdir(parents=True, exist_ok=True)
-    return [_export_one(model, name, images, expected, out) for name in formats or FORMATS]
+    with keras.saving.custom_object_scope(own):
+        return [_export_one(model, name, images, expected, out) for name in formats or FORMATS]
 
 
 def _export_one(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
+from archsearch.errors import SearchError
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
@@ -46,6 +47,7 @@ def retrain(
 
     Raises:
         TrialError: The training broke down.
+        SearchError: The model cannot be saved.
     """
 
     def check() -> None:
@@ -126,7 +128,12 @@ def _save(folder: StudyFolder, trainer: _Trained, winner: WinnerInfo) -> None:
     beside = best.with_name(".best.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    trainer.model().save(beside / folder.model.name)
+    try:
+        trainer.model().save(beside / folder.model.name)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        shutil.rmtree(beside)
+        reason = str(error).strip().split("\n\n")[0].replace("\n", " ")
+        raise SearchError(f"{folder.model}: the model cannot be saved, and was not kept: {reason}") from error
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
     shutil.rmtree(best, ignore_errors=True)
     beside.rename(best)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,7 @@ from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
 from archsearch.space.check import check_space
-from archsearch.space.code import trust
+from archsearch.space.code import load_code, trust, trusted_folder
 from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
 from archsearch.space.load import load_space
 from archsearch.space.suggest import Suggestion
@@ -149,8 +150,11 @@ class Study:
         with environment(TENSORFLOW), stderr_to(os.devnull):
             from archsearch.export import export
 
+            file = self.info.space_file
+            own = load_code(locate(file)[1]) if names_hypermodel(file) and trusted_folder() else None
         images = self.splits().train.images[:COMPARED]
-        return export(self.folder.model, formats, images, self.folder.exports)
+        code = sys.modules[own.__module__] if own else None
+        return export(self.folder.model, formats, images, self.folder.exports, code)
 
 
 COMPARED = 512

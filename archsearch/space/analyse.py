@@ -1,8 +1,11 @@
 """What a space holds: the costs of many random architectures, and how many of them are over a limit or alike."""
 
+import gc
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from multiprocessing import get_all_start_methods, get_context
 
 from archsearch.errors import TrialError
 from archsearch.space.architecture import Architecture, Task
@@ -16,6 +19,9 @@ from archsearch.space.schema import TrainingSection
 
 EXAMPLES = 300
 """So many of the sampled architectures are kept."""
+
+BATCH = 1_250
+"""Draws that share a seed, and so a process."""
 
 MOST_ENUMERATED = 5_000
 """A space with more points than this is not gone through point by point."""
@@ -81,57 +87,82 @@ def analyse(space: Space, task: Task, samples: int = 10_000, seed: int = 0) -> A
         space: What to draw from.
         task: Shape of the images and number of classes.
         samples: How many draws, 1 or more.
-        seed: Of the draws.
+        seed: Of the draws; how many cores there are does not matter.
     """
-    chooser = RandomChooser(random.Random(seed))
-    costs: list[Cost] = []
-    examples: list[Architecture] = []
-    failures: list[str] = []
-    hashes: set[str] = set()
-    extremes = {name: _Extremes() for name in MEASURES}
-    for _ in range(samples):
-        try:
-            architecture = sample(space, chooser, task).architecture
-            steps = plan(architecture)
-        except TrialError as error:
-            failures.append(str(error))
-            continue
-        costs.append(plan_cost(steps))
-        hashes.add(plan_hash(steps))
-        examples += [architecture] if len(examples) < EXAMPLES else []
-        for name in MEASURES:
-            extremes[name].note(getattr(costs[-1], name), architecture)
+    sizes = [min(BATCH, samples - start) for start in range(0, samples, BATCH)]
+    batches = _drawn(space, task, [(f"{seed} {number}", size) for number, size in enumerate(sizes)])
+    costs = [each for batch in batches for each in batch.costs]
+    failures = [reason for batch in batches for reason in batch.failures]
     broken = [{name for name, limit in space.limits.items() if getattr(each, name) > limit} for each in costs]
     return Analysis(
         samples=samples,
         failed=len(failures),
         failure=failures[0] if failures else "",
         costs=tuple(costs),
-        spreads={name: _spread([getattr(each, name) for each in costs], extremes[name]) for name in MEASURES if costs},
+        spreads={name: _spread(name, batches) for name in MEASURES if costs},
         over={name: sum(name in each for each in broken) for name in space.limits},
         affordable=sum(not each for each in broken),
-        different=len(hashes),
-        examples=tuple(examples),
+        different=len({name for batch in batches for name in batch.hashes}),
+        examples=tuple(each for batch in batches for each in batch.examples)[:EXAMPLES],
     )
 
 
-class _Extremes:
-    """The architectures with the smallest and the largest value so far."""
+@dataclass
+class _Batch:
+    """What some draws gave."""
 
-    def __init__(self) -> None:
-        self.values = (float("inf"), float("-inf"))
-        self.found: tuple[Architecture | None, Architecture | None] = (None, None)
+    costs: list[Cost] = field(default_factory=list)
+    hashes: set[str] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    examples: list[Architecture] = field(default_factory=list)
+    smallest: dict[str, tuple[int, Architecture]] = field(default_factory=dict)
+    largest: dict[str, tuple[int, Architecture]] = field(default_factory=dict)
 
-    def note(self, value: float, architecture: Architecture) -> None:
-        """Keeps `architecture` if nothing was as small, or as large."""
-        low, high = self.values
-        if low <= value <= high:
-            return
-        self.values = (min(low, value), max(high, value))
-        self.found = (
-            architecture if value < low else self.found[0],
-            architecture if value > high else self.found[1],
-        )
+    def add(self, architecture: Architecture) -> None:
+        """Counts `architecture`."""
+        steps = plan(architecture)
+        found = plan_cost(steps)
+        self.costs.append(found)
+        self.hashes.add(plan_hash(steps))
+        self.examples += [architecture] if len(self.examples) < EXAMPLES else []
+        for name in MEASURES:
+            value = getattr(found, name)
+            if name not in self.smallest or value < self.smallest[name][0]:
+                self.smallest[name] = value, architecture
+            if name not in self.largest or value > self.largest[name][0]:
+                self.largest[name] = value, architecture
+
+
+def _drawn(space: Space, task: Task, batches: Sequence[tuple[str, int]]) -> list[_Batch]:
+    """Each batch of (seed, draws), on all cores where processes can be forked: a space of its own needs no pickling."""
+    workers = min(os.cpu_count() or 1, len(batches))
+    if workers == 1 or "fork" not in get_all_start_methods():
+        return [_draw(space, task, *batch) for batch in batches]
+    with get_context("fork").Pool(workers, _inherit, (space, task)) as pool:
+        return pool.map(_draw_inherited, batches, chunksize=1)
+
+
+_inherited: list[tuple[Space, Task]] = []
+
+
+def _inherit(space: Space, task: Task) -> None:
+    gc.disable()  # nothing here is cyclic, and the process is soon over
+    _inherited.append((space, task))
+
+
+def _draw_inherited(batch: tuple[str, int]) -> _Batch:
+    return _draw(*_inherited[-1], *batch)
+
+
+def _draw(space: Space, task: Task, seed: str, draws: int) -> _Batch:
+    chooser = RandomChooser(random.Random(seed))
+    batch = _Batch()
+    for _ in range(draws):
+        try:
+            batch.add(sample(space, chooser, task).architecture)
+        except TrialError as error:
+            batch.failures.append(str(error))
+    return batch
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -151,20 +182,12 @@ def different_networks(space: Space, task: Task) -> int | None:
     return len({network_hash(candidate.architecture) for candidate in every(alone, task)})
 
 
-def _spread(values: Sequence[float], extremes: _Extremes) -> Spread:
-    smallest, largest = extremes.found
-    assert smallest is not None
-    assert largest is not None
-    ordered = sorted(values)
-    return Spread(
-        smallest=ordered[0],
-        p5=quantile(ordered, 0.05),
-        p50=quantile(ordered, 0.5),
-        p95=quantile(ordered, 0.95),
-        largest=ordered[-1],
-        at_smallest=smallest,
-        at_largest=largest,
-    )
+def _spread(name: str, batches: Sequence[_Batch]) -> Spread:
+    values = sorted(getattr(each, name) for batch in batches for each in batch.costs)
+    smallest, at_smallest = min((b.smallest[name] for b in batches if b.costs), key=lambda found: found[0])
+    largest, at_largest = max((b.largest[name] for b in batches if b.costs), key=lambda found: found[0])
+    p5, p50, p95 = (quantile(values, share) for share in (0.05, 0.5, 0.95))
+    return Spread(smallest, p5, p50, p95, largest, at_smallest, at_largest)
 
 
 def _network_alone(space: Space) -> Space:

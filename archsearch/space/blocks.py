@@ -15,14 +15,16 @@ function in a file of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import TrialError
 from archsearch.space import layers
 from archsearch.space.architecture import (
+    Activation,
     BlockFields,
     Cell,
-    CellNode,
+    CellOperation,
     Conv,
     ConvNeXt,
     Custom,
@@ -112,15 +114,17 @@ def cell(network: Network, x: int, block: Cell, downsample: Downsample) -> int:
     Every feature has `filters` channels: a pointwise convolution, norm and activation bring them there where needed.
     With `stride`, a convolution of the block's kernel brings the cell's input to half its height and width.
     """
+    fields = _fields(block.filters, block.kernel, block.activation, block.norm)
     if downsample == "stride":
         x = _finish(network, _conv(network, x, block, block.filters, block.kernel, stride=2), block)
-    features = [_project(network, x, block)]
+    features = [network.chain(_project, x, fields)]
     for node in block.nodes:
         x = _join(network, [features[i] for i in node.inputs], block)
-        features.append(_operate(network, x, block, node))
+        features.append(network.chain(_operate, x, fields, node.operation))
     read = {i for node in block.nodes for i in node.inputs}
     ends = [feature for i, feature in enumerate(features) if i not in read]
-    return _pool(network, _project(network, _join(network, ends, block), block), downsample)
+    x = network.chain(_project, _join(network, ends, block), fields)
+    return _pool(network, x, downsample)
 
 
 def custom(network: Network, x: int, block: Custom, downsample: Downsample) -> int:
@@ -262,12 +266,18 @@ def _join(network: Network, nodes: list[int], block: Cell) -> int:
     return network.add(layers.Add() if block.join == "sum" else layers.Concatenate(), *nodes)
 
 
-def _operate(network: Network, x: int, block: Cell, node: CellNode) -> int:
-    match node.operation:
+@lru_cache(maxsize=1024)
+def _fields(filters: int, kernel: int, activation: Activation, norm: Norm) -> BlockFields:
+    """What a cell's operations know of it."""
+    return BlockFields(filters=filters, kernel=kernel, activation=activation, norm=norm, dropout=0.0)
+
+
+def _operate(network: Network, x: int, block: BlockFields, operation: CellOperation) -> int:
+    match operation:
         case "conv":
             return _finish(network, _conv(network, x, block, block.filters, block.kernel), block)
         case "separable":
             return _finish(network, _separable(network, x, block), block)
         case "max" | "average":
-            x = network.add(layers.Pool(node.operation, window=3, stride=1), x)
+            x = network.add(layers.Pool(operation, window=3, stride=1), x)
     return _project(network, x, block)

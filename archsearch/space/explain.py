@@ -147,12 +147,31 @@ def _for_mapping(found: dict[str, Any], ways: Sequence[str], kinds: Sequence[str
     meant = {key: near for key in found if (near := nearest(key, [*WAY_KEYS, *kinds]))}
     if any(isinstance(found[key], holds) for key in meant):
         return f"did you mean {written({meant.get(key, key): value for key, value in found.items()})}?"
-    ends = next(iter(found.values())) if len(found) == 1 else list(found.values())
-    return _for_list(ends, ways) if isinstance(ends, list) else None
+    return _for_list(_elsewhere(found), ways)
+
+
+_ENDS = ("min", "max", "low", "high", "lower", "upper", "min_value", "max_value")
+
+
+def _elsewhere(found: dict[str, Any]) -> list[Any]:
+    """The options or ends of a value as other tools write it; empty if that is not clear.
+
+    Such as {values: [8, 16]}, {distribution: uniform, min: 1, max: 3}, {Int: {min_value: 1, max_value: 3, step: 1}}.
+    """
+    ends = [value for key, value in found.items() if key in _ENDS]
+    nested = [value for value in found.values() if isinstance(value, dict | list)]
+    if ends or not nested:
+        return ends or (list(found.values()) if len(found) > 1 else [])
+    if isinstance(nested[0], dict):
+        return _elsewhere(nested[0])
+    steps = any("uniform" in str(value) for value in found.values()) and len(nested[0]) > 2
+    return [] if steps or len(nested) > 1 else nested[0]
 
 
 def _for_text(error: ErrorDetails, found: str) -> str:
     if re.search(r"[*/+]|\w\s*-\s*\w", found) and not found.startswith("="):
         return f"{expected(error)}; an expression begins with '=': '= {found}'"
+    if found.isidentifier() and found.lower() != "none" and error["loc"][-1] == "fixed":
+        return f"{expected(error)}; a name in 'let' is written '= {found}'"
     quoted = re.fullmatch(r"[-+]?[\d_.]+(e[-+]?\d+)?", found, re.IGNORECASE)
     return f"which is text; {expected(error)} without quotes" if quoted else expected(error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, get_args
 
 from archsearch.space.architecture import Block, Optimizer
@@ -47,6 +48,8 @@ def home(path: Path, name: str, value: Any, parent: Mapping[str, Any]) -> str | 
         value: What stands behind it.
         parent: The mapping.
     """
+    if not _may_be_value(name, value):
+        return None
     section = str(path[0]) if path else ""
     kind = _kind_at(path)
     if kinds := OPTIONS_OF.get(name):
@@ -68,6 +71,14 @@ def home(path: Path, name: str, value: Any, parent: Mapping[str, Any]) -> str | 
         right = _in_section(sections[0], {name: value})
         return f"it belongs in {listed([repr(each) for each in sections])}: write '{_bare(right)}'"
     return f"it belongs at the top of the file, not in '{plain_name(path)}'" if name in SpaceFile.model_fields else None
+
+
+def _may_be_value(name: str, value: Any) -> bool:
+    """Whether the field `name` can hold `value`: `parameters` and `layers` are also sections of other tools' files."""
+    if isinstance(value, list):
+        return name in SpaceFile.model_fields or not any(isinstance(item, dict | list) for item in value)
+    takes_mapping = {"options", *_KINDS, *chain(*_KINDS.values()), *SpaceFile.model_fields}
+    return not isinstance(value, dict) or name in takes_mapping or any(way in value for way in WAY_KEYS)
 
 
 def _kind_at(path: Path) -> str | None:

@@ -6,10 +6,10 @@ is made of fragments, which are found once for each kind of block and shape: cou
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from archsearch.space import blocks
 from archsearch.space.architecture import (
@@ -98,16 +98,36 @@ class Network:
         places = [node]
         for found in fragment.nodes[1:]:
             layer = found.layer
+            if isinstance(layer, Fragment):
+                places.append(self.extend(layer, places[found.inputs[0]], rate))
+                continue
             if rate is not None and isinstance(layer, Dropout | DropPath):
                 layer = type(layer)(rate)
             places.append(self.add(layer, *(places[i] for i in found.inputs)))
         return places[-1]
+
+    def chain(self, build: Callable[..., int], node: int, *details: Hashable) -> int:
+        """Does what `build(self, node, *details)` does, which is to add layers one behind the other, or none."""
+        return build(self, node, *details)
 
     def _name(self, layer: Layer) -> str:
         word = type(layer).__name__.lower()
         stem = f"{self.scope}_{word}" if self.scope else word
         self._uses[stem] += 1
         return stem if self._uses[stem] == 1 else f"{stem}{self._uses[stem]}"
+
+
+class _Draft(Network):
+    """The network of a fragment, in which a chain is a single node: costs and keys need no more, and are had sooner."""
+
+    def chain(self, build: Callable[..., int], node: int, *details: Hashable) -> int:
+        """Looks up what `build` adds."""
+        found = _fragment(build, self.shape(node), *details)
+        if len(found.nodes) == 1:
+            return node
+        layer = cast("Layer", found)  # nobody but `extend`, which unfolds it, and `_key` sees a draft's nodes
+        self.nodes.append(Node("", layer, (node,), found.shape, found.parameters, found.flops, found.values))
+        return len(self.nodes) - 1
 
 
 @lru_cache(maxsize=8192)
@@ -263,16 +283,20 @@ _ANY_RATE = 0.5
 @lru_cache(maxsize=8192)
 def _fragment(build: Callable[..., int], shape: Shape, *details: Any) -> Fragment:
     """What `build(network, node, *details)` puts behind a node of this shape."""
-    network = Network()
-    build(network, network.add(Input(shape)), *details)
-    first, *nodes = network.nodes
+    draft = _Draft()
+    build(draft, draft.add(Input(shape)), *details)
+    first, *nodes = draft.nodes
     return Fragment(
         nodes=(first, *nodes),
-        key=graph_key([label(node.layer) for node in network.nodes], [node.inputs for node in network.nodes]),
+        key=graph_key([_key(node.layer) for node in draft.nodes], [node.inputs for node in draft.nodes]),
         parameters=sum(node.parameters for node in nodes),
         flops=sum(node.flops for node in nodes),
         values=sum(node.values for node in nodes),
     )
+
+
+def _key(layer: Layer | Fragment) -> Key:
+    return layer.key if isinstance(layer, Fragment) else label(layer)
 
 
 def _stage(scope: str, stage: Stage, shape: Shape) -> list[Step]:

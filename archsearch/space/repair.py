@@ -23,7 +23,7 @@ from archsearch.space.extends import EXTENDS
 from archsearch.space.homes import KIND_FIELDS, home, kinds_of
 from archsearch.space.names import plain_name
 from archsearch.space.schema import VARYING, SpaceFile, known_names, walk
-from archsearch.space.source import Path, Source, in_file_order, nearest, shown, written
+from archsearch.space.source import SYNONYMS, Path, Source, in_file_order, nearest, shown, written
 from archsearch.space.values import Formula, Value
 
 MOST_ROUNDS = 100
@@ -198,17 +198,18 @@ class Draft:
         if len(path) == 1:
             allowed = (*allowed, EXTENDS)
         is_field = detail["type"] == "extra_forbidden" or kinds_of(path[:-1])
-        if is_field and (where := home(path[:-1], name, parent[name], parent)):
+        meant = SYNONYMS.get(name, name)
+        if is_field and meant not in allowed and (where := home(path[:-1], meant, parent[name], parent)):
             self.complain(path, f"unknown key '{name}' here; {where}", at_key=True)
             self._delete(path)
             return
-        meant = nearest(name, allowed)
+        near = nearest(name, allowed)
         if parent[name] is not None or not any(map(_cut_at_comma, parent.values())):
             self.complain(path, str(explain(detail, parent, allowed)), at_key=True)
-        if meant == EXTENDS:  # what the rest means depends on it
+        if near == EXTENDS:  # what the rest means depends on it
             raise self.error()
-        if meant and meant not in parent:
-            self._rename(path, meant)
+        if near and near not in parent:
+            self._rename(path, near)
         else:
             self._delete(path)
 

@@ -265,7 +265,9 @@ class _Sampling:
                 fields[name] = value if isinstance(value, _FIXED) else self._draw(f"{prefix}.{name}", value)
             elif name in _OF_STAGES:
                 whole[name] = value if isinstance(value, _FIXED) else self._decide(f"{prefix}.{name}", value, names)
-        blocks = tuple(_blocks([_evaluate(fields, {**names, "block": block}) for block in range(depth)]))
+        later = {name: field for name, field in fields.items() if callable(field)}
+        drawn = [fields | _evaluate(later, {**names, "block": block}) for block in range(depth)]
+        blocks = tuple(_blocks(drawn))
         yield Stage(blocks=blocks, **whole)
 
     def _head(self) -> Head:

@@ -259,10 +259,21 @@ def listed(names: Sequence[str], word: str = "or") -> str:
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+SYNONYMS = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "channels": "filters",
+    "out_channels": "filters",
+    "max_params": "parameters",
+}
+"""What other tools call fields of the language, where the letters are too different to tell."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The one of `known` that `name` was probably meant to be."""
     by_case = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), by_case, n=1)
+    name = name.lower()
+    close = difflib.get_close_matches(SYNONYMS.get(name, name), by_case, n=1)
     return by_case[close[0]] if close else None
 
 

@@ -153,3 +153,34 @@ def eleven(hp: Any) -> keras.Model:
 
 def colour(hp: Any) -> keras.Model:
     return keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
+
+
+class Half(layers.Layer):
+    """A layer that only this file knows."""
+
+    def call(self, x: Any) -> Any:
+        return x / 2
+
+
+def own_layer(hp: Any) -> keras.Model:
+    stack = [keras.Input((8, 8, 1)), layers.Flatten(), Half(), layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(stack)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class Unsaveable(keras.Model):
+    """Has no `get_config`, so Keras cannot save it."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.flatten, self.dense = layers.Flatten(), layers.Dense(units, activation="softmax")
+
+    def call(self, x: Any) -> Any:
+        return self.dense(self.flatten(x))
+
+
+def unsaveable(hp: Any) -> keras.Model:
+    model = Unsaveable(10)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model

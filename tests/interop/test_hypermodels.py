@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from spaces import SMALL
 
 from archsearch.data.sources import load_data
-from archsearch.errors import InputError, StudyError, TrialError
+from archsearch.errors import InputError, SearchError, StudyError, TrialError
 from archsearch.interop.candidates import HyperCandidates
 from archsearch.interop.kerastuner import hypermodel
 from archsearch.search.config import SearchConfig
@@ -258,3 +258,22 @@ def test_the_defaults_are_the_baseline_and_learn() -> None:
     assert hp.values["stages.0.0.filters"] == 4
     history = model.fit(hp, built, x, y, validation_data=(x, np.eye(10)[y]), epochs=4, verbose=0)
     assert history.history["val_accuracy"][-1] > 0.7
+
+
+def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(shared_cache: Path, tmp_path: Path) -> None:
+    study = searched("own_layer", tmp_path / "study")
+    assert study.retrain() is not None
+    assert [made.format for made in study.export([])] == ["keras", "saved_model"]
+    code._trusted.clear()
+    with pytest.raises(InputError, match="need --trust-code"):
+        study.export(["keras"])
+    study.trust_code()
+    assert [made.agreement for made in study.export(["keras"])] == [1.0]
+
+
+def test_a_model_that_keras_cannot_save_is_said_to_be_one(shared_cache: Path, tmp_path: Path) -> None:
+    study = searched("unsaveable", tmp_path / "study")
+    with pytest.raises(SearchError, match=r"cannot be saved.*Please implement `get_config\(\)`"):
+        study.retrain()
+    assert not (study.path / "best").exists()
+    assert not (study.path / ".best.tmp").exists()

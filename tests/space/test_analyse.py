@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsearch.errors import TrialError
-from archsearch.space.analyse import EXAMPLES, MEASURES, analyse, different_networks, quantile
+from archsearch.space.analyse import BATCH, EXAMPLES, MEASURES, analyse, different_networks, quantile
 from archsearch.space.architecture import Task
 from archsearch.space.cost import cost
 from archsearch.space.count import NETWORK, count, network_names
@@ -186,7 +186,7 @@ def test_quantiles_are_values() -> None:
 def test_the_analysis_is_that_of_the_samples() -> None:
     space = load_space(FOLDER / "digits.yaml")
     found = analyse(space, TASK, samples=400, seed=3)
-    chooser = RandomChooser(random.Random(3))
+    chooser = RandomChooser(random.Random("3 0"))  # a batch has a seed of its own
     drawn = [sample(space, chooser, TASK).architecture for _ in range(400)]
     assert found.costs == tuple(map(cost, drawn))
     assert found.examples == tuple(drawn[:EXAMPLES])
@@ -202,6 +202,14 @@ def test_the_analysis_is_that_of_the_samples() -> None:
     assert found.affordable < 400
 
 
+def test_the_number_of_cores_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = load_space(FOLDER / "digits.yaml")
+    found = analyse(space, TASK, samples=3 * BATCH // 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert analyse(space, TASK, samples=3 * BATCH // 2) == found
+    assert len(found.costs) == 3 * BATCH // 2
+
+
 def test_repeated_networks_are_counted() -> None:
     space = parse_space("name: few\nstages: [{filters: {choice: [4, 8]}}]\n")
     found = analyse(space, TASK, samples=50)
@@ -209,10 +217,10 @@ def test_repeated_networks_are_counted() -> None:
 
 
 def test_draws_that_fail_are_counted() -> None:
-    space = parse_space("name: gap\nlet: {w: {int: [1, 3]}}\nstages: [{filters: = 8 // (w - 2) ** 2}]\n")
+    space = parse_space("name: gap\nlet: {w: {float: [1, 3]}}\nstages: [{filters: = round(9 * (w - 2) ** 2)}]\n")
     found = analyse(space, TASK, samples=100)
     assert 0 < found.failed < 100
-    assert "divides by zero" in found.failure
+    assert "expected at least 1" in found.failure
     assert len(found.costs) == 100 - found.failed
 
 

@@ -211,7 +211,7 @@ def test_sections(text: str, expected: str) -> None:
             "dropout: found {int: [0, 1]}, and this field takes real numbers; expected {float: [low, high]}",
         ),
         ("dropout: 1", 14, "dropout: found 1, expected less than 1.0"),
-        ("dropout: half", 14, "dropout: found 'half', expected a number"),
+        ("dropout: half", 14, "dropout: found 'half', expected a number; a name in 'let' is written '= half'"),
         (
             "activation: rleu",
             17,

@@ -3,10 +3,10 @@ import itertools
 import pytest
 from candidates import BLOCK_CLASSES, architecture, block, candidate
 
-from archsearch.space.architecture import SGD, Architecture, Augment, Stage
+from archsearch.space.architecture import SGD, Architecture, Augment, CellNode, Stage
 from archsearch.space.cost import cost
 from archsearch.space.layers import Conv, Depthwise, Dropout, Norm, Pool
-from archsearch.space.network import Network, digest, lower
+from archsearch.space.network import Network, digest, lower, network_hash
 
 KINDS = list(BLOCK_CLASSES)
 
@@ -108,3 +108,12 @@ def test_an_architecture_goes_through_json_unchanged() -> None:
     stages = [Stage(blocks=(block(kind),), downsample="none") for kind in ("residual", "inverted", "dense_block")]
     made = architecture(*stages)
     assert Architecture.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_cell_that_does_what_another_block_does_is_the_same_network() -> None:
+    cell = block("cell", nodes=(CellNode(inputs=(0,), operation="conv"),))
+    plain, found = (architecture(Stage(blocks=(block(), end), downsample="none")) for end in (block(), cell))
+    assert [node.layer for node in lower(plain).nodes] == [node.layer for node in lower(found).nodes]
+    assert network_hash(plain) == network_hash(found)
+    pool = cell.model_copy(update={"nodes": (CellNode(inputs=(0,), operation="max"),)})
+    assert network_hash(plain) != network_hash(architecture(Stage(blocks=(block(), pool), downsample="none")))

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from archsearch.errors import InputError, SpaceError, TrialError
 from archsearch.space.architecture import (
@@ -32,7 +33,7 @@ from archsearch.space.sample import (
     sample,
 )
 from archsearch.space.schema import AugmentSection, HeadSection, StageEntry, TrainingSection
-from archsearch.space.values import Section
+from archsearch.space.values import Section, formula
 
 TASK = Task(height=32, width=32, channels=3, classes=10)
 
@@ -295,18 +296,18 @@ def test_a_name_is_asked_for_once() -> None:
     ("text", "message"),
     [
         (
-            "let: {n: {int: [1, 10]}}\nname: a\nstages: [{filters: = 60 / n, repeat: 2}]",
-            "stages.0.0.filters: '= 60 / n' gives 8.571428571428571 for n=7, "
+            "let: {n: {int: [1, 3000]}}\nname: a\nstages: [{filters: = 3000 / n, repeat: 2}]",
+            "stages.0.0.filters: '= 3000 / n' gives 428.57142857142856 for n=7, "
             "expected a whole number (round(…) makes one)",
         ),
         (
-            "let: {n: {int: [1, 10]}, m: = 60 / (n - 7)}\nname: a\nstages: [{filters: 8}]",
-            "let: '= 60 / (n - 7)' divides by zero for n=7",
+            "let: {n: {int: [1, 3000]}, m: = 3000 / (n - 7)}\nname: a\nstages: [{filters: 8}]",
+            "let: '= 3000 / (n - 7)' divides by zero for n=7",
         ),
         (
-            "let: {n: {int: [1, 10]}}\nname: a\n"
-            "stages: [{filters: 8, block: {choice: {inverted: {expansion: = 10 / n}}}}]",
-            "stages.0.block.inverted.expansion: '= 10 / n' gives 1.4285714285714286 for n=7, "
+            "let: {n: {int: [1, 3000]}}\nname: a\n"
+            "stages: [{filters: 8, block: {choice: {inverted: {expansion: = 16 - (n == 7) / 2}}}}]",
+            "stages.0.block.inverted.expansion: '= 16 - (n == 7) / 2' gives 15.5 for n=7, "
             "expected a whole number (round(…) makes one)",
         ),
     ],
@@ -363,11 +364,11 @@ def test_all_limits_that_a_baseline_breaks_at_once() -> None:
 
 
 def test_a_baseline_without_a_value_is_the_files_fault() -> None:
-    text = "let: {n: {int: [1, 10]}}\nname: a\nstages: [{filters: = 60 / n}]\nbaseline: {n: 7}"
+    text = "let: {n: {int: [1, 3000]}}\nname: a\nstages: [{filters: = 3000 / n}]\nbaseline: {n: 7}"
     with pytest.raises(SpaceError) as caught:
         baseline_candidate(parse_space(text, "f"), TASK)
     assert str(caught.value) == (
-        "f:3:1: stages: the baseline cannot be built: stages.0.filters: '= 60 / n' gives 8.571428571428571 for n=7, "
+        "f:3:1: stages: the baseline cannot be built: stages.0.filters: '= 3000 / n' gives 428.57142857142856 for n=7, "
         "expected a whole number (round(…) makes one)"
     )
 
@@ -451,3 +452,10 @@ training:
     assert recipe.augment == Augment(flip=0.25, cutout=0.2, erase=0.1, mixup=0.2)
     assert recipe.optimizer == Lion(learning_rate=1e-3, weight_decay=0.1)
     assert (recipe.warmup, recipe.label_smoothing, recipe.class_weights) == (0.1, 0.1, "balanced")
+
+
+def test_an_expression_remembers_whole_numbers_and_real_ones_apart() -> None:
+    half = TypeAdapter(formula(Any)).validate_python("= 9 // x")
+    found = [half.value({"x": x}) for x in (2, 2.0, 2)]
+    assert found == [4, 4, 4]
+    assert [type(each) for each in found] == [int, float, int]

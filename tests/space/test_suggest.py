@@ -41,9 +41,7 @@ def test_few_images_are_seen_more_often_and_colour_ones_too() -> None:
 @pytest.mark.parametrize(
     ("side", "channels"), [(1, 1), (2, 1), (3, 3), (8, 1), (15, 3), (28, 1), (32, 3), (63, 1), (64, 3), (224, 3)]
 )
-def test_a_suggestion_is_a_sound_space_for_its_images(
-    tmp_path: Path, side: int, channels: int, images: int
-) -> None:
+def test_a_suggestion_is_a_sound_space_for_its_images(tmp_path: Path, side: int, channels: int, images: int) -> None:
     made = suggest("mine", task(side, channels), images)
     file = tmp_path / "made.yaml"
     file.write_text(made.text)
