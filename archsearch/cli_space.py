@@ -26,6 +26,9 @@ Size = Annotated[int | None, typer.Option(help="Resize images to this side, in p
 Seed = Annotated[int, typer.Option(help="Of the draws.")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the file names.")]
 
+FOLDS = 3
+"""For which the seconds of an epoch are said: as many as 'search' has if it is not told otherwise."""
+
 ASSUMED = {"height": 32, "width": 32, "channels": 3, "classes": 10}
 """Images that samples are drawn for where no data is given."""
 
@@ -183,6 +186,7 @@ def _dataset(data: str | None, size: int | None) -> "Dataset | None":
 
 
 def _costs(space: "Space", dataset: "Dataset", samples: int, seed: int) -> "Costs":
+    from archsearch.data.suggest import images_in_a_fold
     from archsearch.display_space import Costs
     from archsearch.space.analyse import analyse
     from archsearch.space.cost import cost
@@ -191,11 +195,12 @@ def _costs(space: "Space", dataset: "Dataset", samples: int, seed: int) -> "Cost
 
     analysis = analyse(space, dataset.task, samples, seed)
     baseline = baseline_candidate(space, dataset.task)
-    machine, images, batch = probe(), len(dataset.train), baseline.recipe.batch_size
+    machine, images, batch = probe(), images_in_a_fold(dataset, FOLDS), baseline.recipe.batch_size
     return Costs(
         source=dataset.source,
         task=dataset.task,
-        images=images,
+        images=len(dataset.train),
+        images_in_a_fold=images,
         analysis=analysis,
         seconds=[epoch_seconds(example, images, machine, batch) for example in analysis.examples],
         baseline=cost(baseline.architecture),

@@ -110,7 +110,8 @@ class PlainLines:
             # What earlier sessions did has been told by them.
             self._first, ended = False, []
         for record in ended:
-            self._print(progress, ended_line(record))
+            if record.state != "duplicate":  # a small space draws little else in the end
+                self._print(progress, ended_line(record))
         if time.monotonic() - self._last > LINE_SECONDS:
             self._print(progress, f"{_best_line(progress)}; {_counts_line(progress)}")
 

@@ -29,7 +29,8 @@ class Costs:
     Attributes:
         source: Where the images come from.
         task: Their shape, and the number of classes.
-        images: How many there are to train on.
+        images: How many there are, a test set that comes with them left out.
+        images_in_a_fold: How many of them train in a fold.
         analysis: Of random draws.
         seconds: That one thread trains for an epoch, of the analysis' examples.
         baseline: What the baseline costs.
@@ -40,6 +41,7 @@ class Costs:
     source: str
     task: Task
     images: int
+    images_in_a_fold: int
     analysis: Analysis
     seconds: Sequence[float]
     baseline: Cost
@@ -74,13 +76,14 @@ def check_view(file: str, count: Count, networks: int | None, costs: Costs | Non
         Text(f"with training  {_amount(count.candidates, 'candidates')}"),
     ]
     if networks is not None:
-        lines.append(Text(f"different      {networks:,} networks among its architectures"))
+        lines.append(Text(f"different      {networks:,} network{'s' * (networks != 1)} among its architectures"))
     if costs is None:
         lines.append(Text("costs          depend on the images; --data says which, such as --data digits", "dim"))
         return Group(*lines)
     task, analysis = costs.task, costs.analysis
     colour = "grey" if task.channels == 1 else "colour"
-    images = f"{task.height}x{task.width} {colour}, {task.classes} classes, {costs.images:,} images to train on"
+    counted = f"{costs.images:,} images, {costs.images_in_a_fold:,} to train on in a fold"
+    images = f"{task.height}x{task.width} {colour}, {task.classes} classes, {counted}"
     lines += [
         Text(f"data           {costs.source}: {images}"),
         Text(f"sample         {analysis.samples:,} random draws; all below is about them"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Protocol
 
 import keras
@@ -60,6 +61,7 @@ def retrain(
     except _Interrupted:
         return None
     seconds = time.perf_counter() - started
+    beside = _saved(folder, trainer)  # before the test set is opened: what cannot be kept is not tested
     opened = datetime.now().astimezone().isoformat(timespec="seconds")
     verdict = trainer.evaluate(splits.test, _all(splits.test))
     before = folder.read_winner()
@@ -85,7 +87,9 @@ def retrain(
         tested_before=(*before.tested_before, before.test) if before else (),
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     )
-    _save(folder, trainer, winner)
+    write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
+    shutil.rmtree(folder.model.parent, ignore_errors=True)
+    beside.rename(folder.model.parent)
     return winner
 
 
@@ -122,10 +126,9 @@ def _train(
     return trainer
 
 
-def _save(folder: StudyFolder, trainer: _Trained, winner: WinnerInfo) -> None:
-    """Puts the model and what is known of it in place together: never one without the other."""
-    best = folder.model.parent
-    beside = best.with_name(".best.tmp")
+def _saved(folder: StudyFolder, trainer: _Trained) -> Path:
+    """Writes the model to a folder beside its place, where what is known of it joins it before both are moved."""
+    beside = folder.model.parent.with_name(".best.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
@@ -134,9 +137,7 @@ def _save(folder: StudyFolder, trainer: _Trained, winner: WinnerInfo) -> None:
         shutil.rmtree(beside)
         reason = str(error).strip().split("\n\n")[0].replace("\n", " ")
         raise SearchError(f"{folder.model}: the model cannot be saved, and was not kept: {reason}") from error
-    write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
-    shutil.rmtree(best, ignore_errors=True)
-    beside.rename(best)
+    return beside
 
 
 def _all(images: ImageSet) -> NDArray[np.int32]:

@@ -54,6 +54,9 @@ class Study:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @property
     def folder(self) -> StudyFolder:
         """Where each of its files lies."""

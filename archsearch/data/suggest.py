@@ -16,6 +16,12 @@ def name_of(source: str) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "images"
 
 
+def images_in_a_fold(data: Dataset, folds: int) -> int:
+    """How many images train in each of `folds`, about: the test set, and one part of the rest, are held out."""
+    kept = len(data.train) * (1.0 if data.test is not None else 1.0 - TEST_SHARE)
+    return max(round(kept * (folds - 1) / folds), 1)
+
+
 def suggest_space(data: Dataset, folds: int, file: str) -> Suggestion:
     """A space for `data`.
 
@@ -25,7 +31,5 @@ def suggest_space(data: Dataset, folds: int, file: str) -> Suggestion:
         file: Where the space will be written.
     """
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
-    kept = len(data.train) * (1.0 if data.test is not None else 1.0 - TEST_SHARE)
-    images = max(round(kept * (folds - 1) / folds), 1)
     imbalance = float(counts.max() / max(counts.min(), 1))
-    return suggest(name_of(data.source), data.task, images, imbalance, file)
+    return suggest(name_of(data.source), data.task, images_in_a_fold(data, folds), imbalance, file)

@@ -91,6 +91,8 @@ def parse_expression(text: str) -> Expression:
 
 def unknown_name(name: str, text: str, known: tuple[str, ...]) -> str:
     """The sentence for a name in `text` that is not among `known`."""
+    if name == "stage":
+        return f"unknown name 'stage' in '{text}'; it exists only in the fields of 'stages', but for 'repeat'"
     allowed = f"; known names are {', '.join(known)}" if known else "; no names are known here"
     return f"unknown name '{name}' in '{text}'" + (did_you_mean(name, known) or allowed)
 

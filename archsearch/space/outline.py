@@ -103,7 +103,7 @@ def _block(block: Block, with_filters: bool = False) -> str:
 
 def _options(stage: Stage) -> Iterator[str]:
     if stage.attention:
-        yield f"attention, {stage.attention} heads"
+        yield f"attention, {stage.attention} head{'s' * (stage.attention > 1)}"
     if stage.skip != "none":
         yield f"skip: {stage.skip}"
 

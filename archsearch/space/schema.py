@@ -93,6 +93,8 @@ def _let_name(name: str) -> str:
 def _limit(value: Any) -> int:
     if isinstance(value, str) and (written := re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG])", value)):
         value = round(float(written[1]) * {"K": 10**3, "M": 10**6, "G": 10**9}[written[2].upper()])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"found {shown(value)}, expected a whole number above 0, such as 300_000 or 20M")
     return value

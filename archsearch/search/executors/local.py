@@ -174,6 +174,7 @@ def _work(connection: Connection, job: TrialJob, log: Path) -> None:
         return Outcome(job.trial, state, time.monotonic() - started, error, _peak_memory())
 
     with stderr_to(log):
+        os.dup2(2, 1)  # what a user's code prints goes there, too
         try:
             _configure_tensorflow(job.threads)
             from archsearch.training.crossval import cross_validate
