@@ -62,6 +62,7 @@ baseline:                              # the first trial, and what the report co
 
 WHOLE = "a fixed value, {choice: […]}, {int: [low, high]} or '= expression'"
 NOT_WHOLE = "and this field takes whole numbers; expected {int: [low, high]}"
+STAGE_ONLY = "; it exists only in the fields of 'stages', but for 'repeat'"
 ARITHMETIC = f"numbers, names, {' '.join(OPERATORS)}, parentheses, {', '.join(FUNCTIONS)}"
 ROUND = "a whole number (round(…) makes one)"
 LIMIT = "a whole number above 0, such as 300_000 or 20M"
@@ -174,13 +175,13 @@ def test_problems_point_at_the_text_itself() -> None:
         (SMALL + "let: {a: 1e999}", "f:3:10: let.a: found inf, expected a number no larger than 1e+12"),
         (SMALL + "let: {a: = b, b: = a + 1}", "f:3:10: let.a: depends on itself: a → b → a"),
         (SMALL + "let: {a: = a}", "f:3:10: let.a: depends on itself: a → a"),
-        (SMALL + "let: {a: = stage}", "f:3:10: let.a: unknown name 'stage' in '= stage'; it exists only in the fields of 'stages', but for 'repeat'"),
+        (SMALL + "let: {a: = stage}", "f:3:10: let.a: unknown name 'stage' in '= stage'" + STAGE_ONLY),
         (SMALL + "let: {a: = 9 ** 9 ** 9}", "f:3:10: let.a: '= 9 ** 9 ** 9' goes beyond 1e+12"),
         (SMALL + "augment: {strength: 2}", "f:3:21: augment.strength: found 2, expected at most 1.0"),
         (SMALL + "augment: {shear: 90}", "f:3:18: augment.shear: found 90, expected less than 90.0"),
         (
             SMALL + "head: {hidden: = stage}",
-            "f:3:16: head.hidden: unknown name 'stage' in '= stage'; it exists only in the fields of 'stages', but for 'repeat'",
+            "f:3:16: head.hidden: unknown name 'stage' in '= stage'" + STAGE_ONLY,
         ),
         (SMALL + "baseline: {a: true}", "f:3:15: baseline.a: found true, expected a number or a name"),
     ],
@@ -256,7 +257,7 @@ def test_sections(text: str, expected: str) -> None:
         ("kernel: = x.y", 13, "kernel: 'x.y' in '= x.y' is not arithmetic; expected " + ARITHMETIC),
         ("kernel: = stag", 13, "kernel: unknown name 'stag' in '= stag'; did you mean 'stage'?"),
         ("depth: = block", 12, "depth: unknown name 'block' in '= block'; known names are stage"),
-        ("repeat: = stage", 13, "repeat: unknown name 'stage' in '= stage'; it exists only in the fields of 'stages', but for 'repeat'"),
+        ("repeat: = stage", 13, "repeat: unknown name 'stage' in '= stage'" + STAGE_ONLY),
         ("kernel: = block - 1", 13, "kernel: '= block - 1' gives -1 for block=0, expected at least 1"),
         ("block: {choice: {inverted: {expansion: 17}}}", 44, "block.inverted.expansion: found 17, expected at most 16"),
         (
