@@ -151,6 +151,10 @@ def eleven(hp: Any) -> keras.Model:
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(11)])
 
 
+def uncompiled(hp: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
+
+
 def colour(hp: Any) -> keras.Model:
     return keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
 

@@ -189,6 +189,7 @@ def test_kerastuners_own_hypermodels(name: str, tmp_path: Path) -> None:
         ("NeverBuilds", r"build\(hp\) with the defaults of its hyperparameters: RuntimeError: no model today"),
         ("eleven", r"the model's output is \(11,\) for an image, expected \(10,\): one score a class"),
         ("colour", r"the model takes \(32, 32, 3\), expected \(8, 8, 1\): height, width and channels"),
+        ("uncompiled", r"the model is not compiled; expected build\(hp\) to compile it"),
         ("Nobody", "has no 'Nobody'"),
         ("MODELS", "has no 'MODELS'"),
         ("Any", "expected a class that needs no arguments|expected a keras_tuner.HyperModel"),

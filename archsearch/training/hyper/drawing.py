@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from archsearch.errors import TrialError
 from archsearch.space.architecture import Task
 from archsearch.space.hyper import Built, HyperRecipe, OneOf, Question, Real, Value, Whole
 from archsearch.space.sample import Scalar
@@ -98,6 +99,8 @@ def draw(reference: str, task: Task, recipe: HyperRecipe, put: Callable[[Questio
     shipped(model, task)
     if trains_itself(hypermodel):
         _rehearse(hypermodel, hp, model, task, recipe)
+    elif not model.compiled:
+        raise TrialError("the model is not compiled; expected build(hp) to compile it, or a fit(hp, model, ...)")
     return Built(hp.drawn, model.count_params(), _source(reference))
 
 

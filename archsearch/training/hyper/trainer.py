@@ -119,8 +119,6 @@ class HyperTrainer:
         on_epoch: OnEpoch,
         between_steps: Callable[[], None],
     ) -> None:
-        if not self._model.compiled:
-            raise TrialError("the model is not compiled; expected build(hp) to compile it, or a fit(hp, model, ...)")
         epochs = self._candidate.recipe.epochs
         clock = _Clock()
 
