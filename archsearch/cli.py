@@ -56,7 +56,8 @@ def search(
     ] = None,
     data: Data = "digits",
     out: Annotated[
-        Path | None, typer.Option(help="The study's folder.", show_default="reports/<name of the space or the data>")
+        Path | None,
+        typer.Option(help="The study's folder.", show_default="reports/<name of the space file, or of the data>"),
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Most trials that train.", show_default="no limit")] = None,
     time: Annotated[
@@ -74,8 +75,10 @@ def search(
     sampler: Annotated[str, typer.Option(help="tpe, random or qmc.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
     trust_code: TrustCode = False,
-    epochs: Annotated[int, typer.Option(help="Of a fold; only for a HyperModel.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Images a step; only for a HyperModel.")] = 128,
+    epochs: Annotated[int | None, typer.Option(help="Of a fold; only for a HyperModel.", show_default="10")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step; only for a HyperModel.", show_default="128")
+    ] = None,
 ) -> None:
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
@@ -132,11 +135,13 @@ def status(study: StudyPath) -> None:
 
 
 @app.command()
-def report(study: StudyPath) -> None:
+def report(study: StudyPath, trust_code: TrustCode = False) -> None:
     """Write report.html, leaderboard.csv and report.json anew."""
     from archsearch.study import Study
 
     found = Study(study)
+    if trust_code:
+        found.trust_code()
     found.report()
     typer.echo(f"report: {found.folder.report}")
 

@@ -1,6 +1,7 @@
 """The commands on search spaces: `archsearch space …`. They print, and start neither TensorFlow nor Optuna."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -127,7 +128,8 @@ def diff(
     if isinstance(before, Space) and isinstance(after, Space):
         found = diff_spaces(before, after)
     elif not isinstance(before, Space) and not isinstance(after, Space):
-        if type(before) is not type(after):  # only one comes with a recipe
+        if type(before) is not type(after):
+            typer.echo("only one of them says how it is trained: architectures alone are compared")
             before, after = (getattr(each, "architecture", each) for each in (before, after))
         found = diff_parts(before, after)
     else:
@@ -160,7 +162,7 @@ def new(
     except OSError as error:
         raise InputError(f"{file}: cannot be written: {error.strerror}; expected a file in a folder") from error
     typer.echo(f"{file}: {suggestion.why}")
-    typer.echo(f"next: archsearch space check {file} --data {data}")
+    typer.echo(f"next: {shlex.join(['archsearch', 'space', 'check', str(file), '--data', data])}")
 
 
 @app.command()
@@ -241,6 +243,8 @@ def _comparable(path: Path, trust_code: bool) -> "Space | Candidate | Architectu
     from archsearch.space.architecture import Candidate
     from archsearch.space.load import load_space
 
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; expected a space, a study's folder, or a candidate as JSON")
     if path.is_dir():
         folder = StudyFolder(path)
         folder.read_info()

@@ -18,12 +18,12 @@ from archsearch.data.dataset import Dataset
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
 from archsearch.data.suggest import name_of, suggest_space
-from archsearch.errors import SearchError, StudyError
+from archsearch.errors import InputError, SearchError, StudyError
 from archsearch.interop.candidates import HyperCandidates, require_trust
 from archsearch.report.collect import ReportData, collect
 from archsearch.search import record
 from archsearch.search.candidates import Candidates, SpaceCandidates
-from archsearch.search.config import SearchConfig
+from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
@@ -260,8 +260,13 @@ def _load(config: SearchConfig) -> tuple[Candidates, Dataset]:
     if names_hypermodel(file):
         require_trust(file, config.trust_code)
         data = load_data(config.data, config.size)
-        recipe = HyperRecipe(batch_size=config.batch_size, epochs=config.epochs)
+        recipe = HyperRecipe(batch_size=config.batch_size or BATCH_SIZE, epochs=config.epochs or EPOCHS)
         return HyperCandidates(file, data.task, recipe), data
+    if str(file).endswith(".py"):
+        raise InputError(f"{file}: found a Python file, expected a space file, or a HyperModel in it: '{file}:NAME'")
+    for option, name in (("epochs", "epochs"), ("batch-size", "batch_size")):
+        if getattr(config, name) is not None:
+            raise InputError(f"--{option}: only for a HyperModel; expected 'training: {{{name}: …}}' in {file}")
     load_space(file, config.trust_code)
     data = load_data(config.data, config.size)
     return SpaceCandidates(check_space(file, data.task, config.trust_code), data.task), data
@@ -308,7 +313,7 @@ SAME = {
 
 def _is_beginning(name: str) -> bool:
     """Whether a search that was killed while it made its folder can have left this file in it."""
-    return name.startswith(".") or name in ("journal.log", "journal.log.lock", "space.yaml", "space.py")
+    return name.startswith(".") or name.endswith(".py") or name in ("journal.log", "journal.log.lock", "space.yaml")
 
 
 def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
@@ -338,7 +343,7 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates
     folder.journal.unlink(missing_ok=True)
     study = create_study(folder)
     study.enqueue_trial(candidates.baseline.point)
-    name, text = candidates.copy
-    write_whole(folder.path / name, text)
+    for name, text in candidates.copies.items():
+        write_whole(folder.path / name, text)
     write_whole(folder.info, info.model_dump_json(indent=2))
     return study

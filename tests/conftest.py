@@ -11,6 +11,7 @@ import pytest
 from searches import Cli, Done, Searched, search_small
 
 from archsearch.cli import main
+from archsearch.space import code
 from archsearch.study import Study
 from archsearch.training.environment import ONE_THREAD, TENSORFLOW
 
@@ -28,6 +29,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCHSEARCH_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def trust_ends_with_a_test() -> Iterator[None]:
+    """Python code that one test trusts is not trusted in the next."""
+    before = [*code._trusted], [*sys.path]
+    yield
+    code._trusted[:], sys.path[:] = before
+    code._loaded.clear()
 
 
 @pytest.fixture(scope="session")
@@ -59,15 +69,15 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     def run(*words: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["archsearch", *map(str, words)])
         capfd.readouterr()
-        code: int | str | None = 0
+        ended_with: int | str | None = 0
         ours = signal.getsignal(signal.SIGINT)
         try:
             main()
         except SystemExit as ended:
-            code = ended.code
+            ended_with = ended.code
         finally:
             signal.signal(signal.SIGINT, ours)
         said = capfd.readouterr()
-        return Done(code, said.out, said.err)
+        return Done(ended_with, said.out, said.err)
 
     return run

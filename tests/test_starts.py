@@ -1,10 +1,11 @@
 """Searches that begin in other ways than from a plain space file; in processes of their own."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from searches import Cli
+from searches import COMMAND, Cli
 from sklearn.datasets import load_digits
 
 from archsearch.study import Study
@@ -62,4 +63,27 @@ def test_a_block_of_ones_own_is_searched_retrained_and_exported(tmp_path: Path, 
     assert study.is_retrained
     assert study.report().command.count("--trust-code") == 1
     assert cli("status", study.path).code == 0
+    assert cli("report", study.path, "--trust-code").code == 0
     assert cli("export", study.path, "--format", "saved_model").code == 0
+    assert (study.path / "blocks.py").read_text() == GHOST
+    assert cli("space", "check", study.folder.space, "--trust-code").code == 0
+    (tmp_path / "blocks.py").write_text(GHOST.replace("// 2", "// 4"))
+    other = subprocess.run(
+        [COMMAND, *map(str, words), "--trust-code"], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert other.returncode == 2
+    assert "the search space has changed" in other.stderr
+
+
+def test_options_of_a_hypermodel_are_refused_for_a_space(tmp_path: Path, cli: Cli) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("name: a\nstages: [{filters: 4}]\n")
+    done = cli("search", space, "--epochs", 3, "--out", tmp_path / "study")
+    assert done.code == 2
+    assert done.err == f"--epochs: only for a HyperModel; expected 'training: {{epochs: …}}' in {space}\n"
+
+
+def test_a_python_file_needs_a_name_in_it(tmp_path: Path, cli: Cli) -> None:
+    done = cli("search", tmp_path / "models.py", "--out", tmp_path / "study")
+    assert done.code == 2
+    assert f"'{tmp_path / 'models.py'}:NAME'" in done.err

@@ -72,7 +72,7 @@ class HyperCandidates:
             raise InputError(f"{space}: build(hp) with the defaults of its hyperparameters: {error}") from error
         self.name = self._reference.rpartition(":")[2]
         self.file = f"{self._folder / self._reference}" if ".py:" in self._reference else self._reference
-        self.copy = ("space.py", built.source)
+        self.copies = {"space.py": built.source}
         meaning = f"{self._reference}\n{recipe.model_dump_json()}\n{built.source}"
         self.hash = hashlib.sha256(meaning.encode()).hexdigest()[:16]
         self.limits: dict[str, int] = {}

@@ -1,11 +1,14 @@
 """Where candidates come from, as the coordinator sees it: a space, or whatever else can be drawn from."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from archsearch.space.architecture import Candidate, Task
+from archsearch.space.code import code_text
 from archsearch.space.cost import Cost, cost
 from archsearch.space.hyper import HyperCandidate
 from archsearch.space.load import Space
@@ -42,8 +45,8 @@ class Candidates(Protocol):
         """Where it was read from."""
 
     @property
-    def copy(self) -> tuple[str, str]:
-        """What is kept of it beside a study: the name of a file, and its text."""
+    def copies(self) -> Mapping[str, str]:
+        """What is kept of it beside a study: texts, by the name of the file."""
 
     @property
     def hash(self) -> str:
@@ -77,8 +80,10 @@ class SpaceCandidates:
         self._task = task
         self.name = space.name
         self.file = space.file
-        self.copy = ("space.yaml", space.text)
-        self.hash = space.hash
+        codes = {code.rpartition(":")[0]: code_text(code) for code in space.code}
+        self.copies = {"space.yaml": space.text} | {name: text for name, text in codes.items() if _is_beside(name)}
+        meaning = "".join([space.hash, *codes.values()])
+        self.hash = hashlib.sha256(meaning.encode()).hexdigest()[:16] if codes else space.hash
         self.limits = space.limits
         self.most_epochs = space.most_epochs
 
@@ -92,3 +97,8 @@ class SpaceCandidates:
         """One candidate, sampled (`space.sample`)."""
         candidate = sample(self._space, chooser, self._task)
         return Drawn(candidate, digest(candidate), cost(candidate.architecture))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether code is a file in the folder of the space: only such a file has a place beside a study."""
+    return name.endswith(".py") and Path(name).name == name

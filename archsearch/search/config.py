@@ -12,6 +12,8 @@ from archsearch.search.budget import Budget
 from archsearch.search.storage import PRUNERS, SAMPLERS
 
 DEFAULT_SECONDS = 600.0
+EPOCHS = 10
+BATCH_SIZE = 128
 
 
 def cores() -> int:
@@ -37,8 +39,8 @@ class SearchConfig:
         sampler: A name in `SAMPLERS`.
         pruner: A name in `PRUNERS`.
         trust_code: Whether Python code that the space names may be run.
-        epochs: Passes over the training images of one fold, for a HyperModel; a space file says it itself.
-        batch_size: Images a step, likewise.
+        epochs: Passes over the training images of one fold, only for a HyperModel, where None is `EPOCHS`.
+        batch_size: Images a step, likewise; None is `BATCH_SIZE`.
 
     Raises:
         InputError: A value is out of its range, or a name is unknown.
@@ -56,8 +58,8 @@ class SearchConfig:
     sampler: str = "tpe"
     pruner: str = "halving"
     trust_code: bool = False
-    epochs: int = 10
-    batch_size: int = 128
+    epochs: int | None = None
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)

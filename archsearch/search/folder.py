@@ -2,7 +2,7 @@
 
 reports/<study>/
 ├── study.json       what the study is: `StudyInfo`
-├── space.yaml       the space as it was; space.py for a HyperModel
+├── space.yaml       the space as it was; space.py for a HyperModel; code that it names
 ├── journal.log      the Optuna study
 ├── report.html, report.json, leaderboard.csv
 └── best/            model.keras, model.json (`WinnerInfo`), and exports/, which go when another model takes their place

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from multiprocessing import get_all_start_methods, get_context
@@ -146,6 +147,7 @@ _inherited: list[tuple[Space, Task]] = []
 
 
 def _inherit(space: Space, task: Task) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     gc.disable()  # nothing here is cyclic, and the process is soon over
     _inherited.append((space, task))
 

@@ -10,14 +10,17 @@ the last one. So it is counted, hashed, drawn and built like any other, and need
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from archsearch.errors import InputError
 
 _trusted: list[Path] = []
 _loaded: dict[str, Any] = {}
+_modules: dict[str, ModuleType] = {}
 
 
 def trust(folder: Path) -> None:
@@ -51,7 +54,14 @@ def load_code(reference: str) -> Any:
         if not hasattr(module, name):
             raise InputError(f"'{reference}': {where} has no '{name}'")
         _loaded[reference] = getattr(module, name)
+        _modules[reference] = module
     return _loaded[reference]
+
+
+def code_text(reference: str) -> str:
+    """The whole text of the module or file that holds what `reference` names. Raises InputError as `load_code`."""
+    load_code(reference)
+    return inspect.getsource(_modules[reference])
 
 
 def _load_file(file: str) -> Any:

@@ -62,6 +62,12 @@ class Space:
         """The most epochs that a candidate can train for."""
         return max(possible(self.schema, self.schema.training.epochs))
 
+    @property
+    def code(self) -> list[str]:
+        """The Python code that the file names, each once."""
+        kinds = (value.sections.get("custom") for _, value in walk(self.schema) if isinstance(value, Options))
+        return list(dict.fromkeys(custom.code for custom in kinds if isinstance(custom, CustomSection)))
+
     def hypermodel(self, task: Task) -> Any:
         """This space as a `keras_tuner.HyperModel` for images of `task`; see `interop.kerastuner.hypermodel`."""
         # Imported by name: the only thing that looks down from here, for the user's comfort.

@@ -102,9 +102,7 @@ def _limit(value: Any) -> int:
 
 def _space_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ValueError(
-            f"found {shown(name)}, expected letters, digits, '-', '_' and '.' (studies are named after it)"
-        )
+        raise ValueError(f"found {shown(name)}, expected letters, digits, '-', '_' and '.' (reports show it)")
     return name
 
 
@@ -341,7 +339,7 @@ class SpaceFile(Section):
     """A whole space file.
 
     Attributes:
-        name: Letters, digits, `-`, `_` and `.`; studies are named after it.
+        name: Letters, digits, `-`, `_` and `.`; reports show it.
         description: A line for people.
         let: Values that are drawn once, by the names that expressions know them by.
         augment: Random changes to training images; without this section there are none.

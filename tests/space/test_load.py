@@ -133,7 +133,7 @@ def test_problems_point_at_the_text_itself() -> None:
         ("name: 5\nstages: [{filters: 8}]", "f:1:7: name: found 5, expected text"),
         (
             "name: ../a\nstages: [{filters: 8}]",
-            "f:1:7: name: found '../a', expected letters, digits, '-', '_' and '.' (studies are named after it)",
+            "f:1:7: name: found '../a', expected letters, digits, '-', '_' and '.' (reports show it)",
         ),
         (
             SMALL + "stage: 1",

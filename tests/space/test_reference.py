@@ -24,7 +24,7 @@ def test_the_committed_page_is_up_to_date() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "`name` | text |  | required | Letters, digits, `-`, `_` and `.`; studies are named after it. |",
+        "`name` | text |  | required | Letters, digits, `-`, `_` and `.`; reports show it. |",
         "`kernel` | whole number from 1 to 31 | `choice`, `int`, `=` | `3` "
         "| Side of the convolutions' windows, in pixels. |",
         "`activation` | `relu`, `gelu`, `silu`, `elu`, `tanh` | `choice` | `relu` | Behind each norm. |",
