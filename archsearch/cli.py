@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from archsearch import cli_space
+from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from archsearch.study import Study
     from archsearch.training.fit import Score
 
@@ -37,10 +36,6 @@ Data = Annotated[
     str,
     typer.Option(help="digits, mnist, fashion_mnist, cifar10, cifar100, a .npz or .csv file, or a folder of images."),
 ]
-Size = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.", show_default="as they are")]
-
-
-TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the space names.")]
 
 
 @app.command()
@@ -104,7 +99,7 @@ def search(
     if space is None:
         typer.echo(suggestion(config))
     with _ctrl_c() as interrupted:
-        with display.follow(_console()) as watch:
+        with display.follow(console()) as watch:
             study, ended = run_search(config, watch, interrupted)
         typer.echo(f"search over: {ended}")
         study.report()
@@ -115,7 +110,7 @@ def search(
         if interrupted():
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
-    _console().print(display.ranking_table(study.report()))
+    console().print(display.ranking_table(study.report()))
     _print_winner(study)
     typer.echo("The same command with more --time or --trials searches on.")
 
@@ -131,7 +126,7 @@ def status(study: StudyPath) -> None:
     data = collect(found.info, found.trials(), found.winner())
     typer.echo(display.study_lines(data))
     if data.ranking:
-        _console().print(display.ranking_table(data))
+        console().print(display.ranking_table(data))
 
 
 @app.command()
@@ -216,7 +211,7 @@ def data_check(source: Annotated[str, typer.Argument(help="What --data takes.")]
     from archsearch.data.check import check_data
 
     check = check_data(source, size)
-    _console().print(display.data_view(check), soft_wrap=True)
+    console().print(display.data_view(check), soft_wrap=True)
     if check.problems:
         raise typer.Exit(2)
 
@@ -248,13 +243,6 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def _fail(message: object, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(code)
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    # Names of folders and classes may hold brackets: nothing that is printed is markup.
-    return Console(markup=False, highlight=False)
 
 
 def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:

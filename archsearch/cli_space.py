@@ -25,7 +25,7 @@ SpaceFile = Annotated[
 Data = Annotated[str | None, typer.Option(help="What 'search' takes as --data.", show_default="none")]
 Size = Annotated[int | None, typer.Option(help="Resize images to this side, in pixels.", show_default="as they are")]
 Seed = Annotated[int, typer.Option(help="Of the draws.")]
-TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the file names.")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the Python code that the space names.")]
 
 FOLDS = 3
 """For which the seconds of an epoch are said: as many as 'search' has if it is not told otherwise."""
@@ -61,7 +61,7 @@ def check(
     space = check_space(file, dataset.task if dataset else None, trust_code)
     networks = different_networks(space, dataset.task) if dataset else None
     costs = _costs(space, dataset, samples, seed) if dataset else None
-    _console().print(display_space.check_view(str(file), count(space), networks, costs), soft_wrap=True)
+    console().print(display_space.check_view(str(file), count(space), networks, costs), soft_wrap=True)
     if plot and costs:
         _write_plot(plot, space, costs)
         typer.echo(f"plot: {plot}")
@@ -74,7 +74,7 @@ def show(file: SpaceFile, trust_code: TrustCode = False) -> None:
     from archsearch.space.describe import tree
     from archsearch.space.load import load_space
 
-    _console().print(display_space.tree_view(tree(load_space(file, trust_code))))
+    console().print(display_space.tree_view(tree(load_space(file, trust_code))))
 
 
 @app.command("sample")
@@ -107,7 +107,7 @@ def sample_command(
         typer.echo(json.dumps([candidate.model_dump(mode="json") for candidate in candidates], indent=2))
         return
     for position, candidate in enumerate(candidates, start=1):
-        _console().print("", display_space.candidate_view(position, candidate), sep="\n")
+        console().print("", display_space.candidate_view(position, candidate), sep="\n")
 
 
 @app.command()
@@ -137,7 +137,7 @@ def diff(
     if not found:
         typer.echo("equal")
         return
-    _console().print(display_space.diff_view(old, new, found), soft_wrap=True)
+    console().print(display_space.diff_view(old, new, found), soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -173,9 +173,11 @@ def schema() -> None:
     typer.echo(json.dumps(editor_schema(), indent=2, ensure_ascii=False))
 
 
-def _console() -> "Console":
+def console() -> "Console":
+    """Where both files of commands print."""
     from rich.console import Console
 
+    # Names of folders and classes may hold brackets: nothing that is printed is markup.
     return Console(markup=False, highlight=False)
 
 

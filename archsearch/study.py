@@ -19,7 +19,7 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, SearchError, StudyError
-from archsearch.interop.candidates import HyperCandidates, require_trust
+from archsearch.interop.candidates import HyperCandidates
 from archsearch.report.collect import ReportData, collect
 from archsearch.search import record
 from archsearch.search.candidates import Candidates, SpaceCandidates
@@ -31,7 +31,7 @@ from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
 from archsearch.space.check import check_space
-from archsearch.space.code import load_code, trust, trusted_folder
+from archsearch.space.code import load_code, trust, trusted_folder, untrusted
 from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
 from archsearch.space.load import load_space
 from archsearch.space.suggest import Suggestion
@@ -258,14 +258,16 @@ def _load(config: SearchConfig) -> tuple[Candidates, Dataset]:
         suggested, data = _suggested(config)
         return SpaceCandidates(suggested.space, data.task), data
     if names_hypermodel(file):
-        require_trust(file, config.trust_code)
+        if not config.trust_code:
+            raise InputError(untrusted(file))
         data = load_data(config.data, config.size)
         recipe = HyperRecipe(batch_size=config.batch_size or BATCH_SIZE, epochs=config.epochs or EPOCHS)
         return HyperCandidates(file, data.task, recipe), data
     if str(file).endswith(".py"):
         raise InputError(f"{file}: found a Python file, expected a space file, or a HyperModel in it: '{file}:NAME'")
-    for option, name in (("epochs", "epochs"), ("batch-size", "batch_size")):
+    for name in ("epochs", "batch_size"):
         if getattr(config, name) is not None:
+            option = name.replace("_", "-")
             raise InputError(f"--{option}: only for a HyperModel; expected 'training: {{{name}: …}}' in {file}")
     load_space(file, config.trust_code)
     data = load_data(config.data, config.size)

@@ -33,11 +33,14 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def trust_ends_with_a_test() -> Iterator[None]:
-    """Python code that one test trusts is not trusted in the next."""
-    before = [*code._trusted], [*sys.path]
-    yield
-    code._trusted[:], sys.path[:] = before
+    """No test begins with Python code that another one has trusted."""
+    code._trusted.clear()
     code._loaded.clear()
+    path = [*sys.path]
+    yield
+    code._trusted.clear()
+    code._loaded.clear()
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="session")

@@ -30,16 +30,6 @@ BUILD_SECONDS = 300.0
 """A `build(hp)` that neither asks nor ends for so long hangs."""
 
 
-def require_trust(space: str | Path, trust_code: bool) -> None:
-    """Makes sure that the code that `space` names may be run.
-
-    Raises:
-        InputError: It may not.
-    """
-    if not trust_code:
-        raise InputError(f"'{space}' names Python code, which can do anything; expected --trust-code to run it")
-
-
 class HyperCandidates:
     """The candidates of a HyperModel. Its hyperparameters' defaults are the baseline.
 

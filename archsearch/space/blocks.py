@@ -22,6 +22,7 @@ from archsearch.errors import TrialError
 from archsearch.space import layers
 from archsearch.space.architecture import (
     Activation,
+    Block,
     BlockFields,
     Cell,
     CellOperation,
@@ -168,13 +169,13 @@ BLOCKS: dict[str, Callable[[Network, int, Any, Downsample], int]] = {
 }
 
 
-def add(network: Network, x: int, block: BlockFields, downsample: Downsample) -> int:
+def add(network: Network, x: int, block: Block, downsample: Downsample) -> int:
     """Adds any block's layers behind node `x`, but for its dropout; returns the last one.
 
     With `conv`, a norm (if the block has one) and a convolution of 2 x 2 windows halve height and width behind it
     (Liu et al. 2022, https://arxiv.org/abs/2201.03545).
     """
-    function = BLOCKS[getattr(block, "kind")]  # noqa: B009
+    function = BLOCKS[block.kind]
     if downsample != "conv":
         return function(network, x, block, downsample)
     x = _norm(network, function(network, x, block, "none"), block.norm)

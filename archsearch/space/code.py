@@ -37,6 +37,11 @@ def trusted_folder() -> Path | None:
     return _trusted[0] if _trusted else None
 
 
+def untrusted(reference: object) -> str:
+    """What to say of Python code that is named and may not be run."""
+    return f"'{reference}' names Python code, which can do anything; expected --trust-code to run it"
+
+
 def load_code(reference: str) -> Any:
     """What `module:name` or `folder/file.py:name` names.
 
@@ -44,7 +49,7 @@ def load_code(reference: str) -> Any:
         InputError: No code is trusted, the file or module cannot be loaded, or holds no such name.
     """
     if not _trusted:
-        raise InputError(f"'{reference}' names Python code, which can do anything; expected --trust-code to run it")
+        raise InputError(untrusted(reference))
     if reference not in _loaded:
         where, _, name = reference.rpartition(":")
         try:

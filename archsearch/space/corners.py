@@ -10,9 +10,9 @@ from itertools import chain, islice, product
 from typing import Any
 
 from archsearch.space.expression import ExpressionError, Number
-from archsearch.space.schema import SpaceFile, StageEntry, known_names, resolve
+from archsearch.space.schema import SpaceFile, StageEntry, causes, known_names, resolve
 from archsearch.space.source import Path
-from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Value
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Value, names_in, options_of
 
 MOST_CORNERS = 2_000
 """So many combinations of values are tried, at most."""
@@ -23,7 +23,7 @@ BETWEEN = (5**0.5 - 1) / 2
 
 def possible(schema: SpaceFile, value: Value) -> list[int]:
     """All values of a whole-number field whose expression may use `let` alone, in order; at least one."""
-    found = {found for names in _corners_of_let(schema, _names(value)) for found in _possible(value, names)}
+    found = {found for names in _corners_of_let(schema, names_in(value)) for found in options_of(value, names)}
     return sorted(found) or [1]
 
 
@@ -37,16 +37,12 @@ def halvings(schema: SpaceFile) -> Iterator[tuple[int, int]]:
 
     Goes through the entries once for each combination of what they take from `let`.
     """
-    wanted = {name for entry in schema.stages for value in (entry.repeat, entry.depth) for name in _names(value)}
+    wanted = {name for entry in schema.stages for value in (entry.repeat, entry.depth) for name in names_in(value)}
     for names in _corners_of_let(schema, wanted):
         most = {0: 0}  # by the number of copies so far
         for index, entry in enumerate(schema.stages):
             most = _halvings_after(entry, most, names)
             yield index, max(most.values())
-
-
-def _names(value: Value) -> frozenset[str]:
-    return value.expression.names if isinstance(value, Formula) else frozenset()
 
 
 def corners(value: Value) -> tuple[Any, ...]:
@@ -71,13 +67,7 @@ def _with_between(value: Value) -> tuple[Any, ...]:
 
 def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[str, Number]]:
     """The `wanted` names of `let` and all that they depend on: at every combination of corners, then in between."""
-    needed: set[str] = set()
-    waiting = [name for name in wanted if name in schema.let]
-    while waiting:
-        name = waiting.pop()
-        needed.add(name)
-        waiting += _names(schema.let[name]) - needed
-    let = {name: value for name, value in schema.let.items() if name in needed}
+    let = {name: schema.let[name] for name in causes(schema.let, wanted)}
     leaves = {name: value for name, value in let.items() if not isinstance(value, Formula)}
     tried = chain.from_iterable(product(*map(way, leaves.values())) for way in (corners, _with_between))
     for values in dict.fromkeys(islice(tried, MOST_CORNERS)):
@@ -87,43 +77,30 @@ def _corners_of_let(schema: SpaceFile, wanted: Iterable[str]) -> Iterator[dict[s
             continue  # said where that expression stands
 
 
-def _possible(value: Value, names: Mapping[str, Number]) -> list[int]:
-    """All values that a whole-number field can take under these `names`, in order."""
-    match value:
-        case Formula():
-            try:
-                return [value.value(names)]
-            except ExpressionError:
-                return []
-        case IntRange(ends=(low, high), step=step):
-            return list(range(low, high + 1, step))
-    return sorted(corners(value))
-
-
 def _settings(schema: SpaceFile, path: Path, formula: Formula) -> Iterator[dict[str, Number]]:
     match path:
         case ("stages", int(index), str(field), *_) if field != "repeat":
             entry = schema.stages[index]
             before = schema.stages[: index + 1]
-            wanted = _names(formula).union(_names(entry.depth), *(_names(each.repeat) for each in before))
+            wanted = names_in(formula).union(names_in(entry.depth), *(names_in(each.repeat) for each in before))
             for let in _corners_of_let(schema, wanted):
                 for stage in _stage_indices(before, let):
                     names = {**let, "stage": stage}
-                    depth = max(_possible(entry.depth, names), default=0)
+                    depth = max(options_of(entry.depth, names), default=0)
                     if "block" in known_names(path, ()):
                         yield from ({**names, "block": block} for block in range(depth))
                     elif depth or field == "depth":
                         yield names
         case _:
-            yield from _corners_of_let(schema, _names(formula))
+            yield from _corners_of_let(schema, names_in(formula))
 
 
 def _stage_indices(entries: tuple[StageEntry, ...], names: Mapping[str, Number]) -> list[int]:
     """The indices that copies of the last of `entries` can have."""
     starts = {0}
     for entry in entries[:-1]:
-        starts = {start + copies for start in starts for copies in _possible(entry.repeat, names)}
-    most = max(_possible(entries[-1].repeat, names), default=0)
+        starts = {start + copies for start in starts for copies in options_of(entry.repeat, names)}
+    most = max(options_of(entries[-1].repeat, names), default=0)
     return sorted({start + copy for start in starts for copy in range(most)})
 
 
@@ -132,8 +109,8 @@ def _halvings_after(entry: StageEntry, before: Mapping[int, int], names: Mapping
     halves = any(option != "none" for option in corners(entry.downsample))
     after: dict[int, int] = {}
     for start, most in before.items():
-        for copies in _possible(entry.repeat, names):
+        for copies in options_of(entry.repeat, names):
             stages = range(start, start + copies)
-            more = sum(halves and max(_possible(entry.depth, {**names, "stage": s}), default=0) > 0 for s in stages)
+            more = sum(halves and max(options_of(entry.depth, {**names, "stage": s}), default=0) > 0 for s in stages)
             after[start + copies] = max(after.get(start + copies, 0), most + more)
     return after or dict(before)

@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
 
 from archsearch.space.expression import ExpressionError, Number
 from archsearch.space.load import Space
-from archsearch.space.schema import CellSection, SpaceFile, StageEntry, cell_inputs, resolve, walk
+from archsearch.space.schema import CellSection, SpaceFile, StageEntry, causes, cell_inputs, resolve, walk
 from archsearch.space.source import Path, dotted
-from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Section, Value
+from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Section, Value, names_in, options_of
 
 MOST_SETTINGS = 100_000
 """So many combinations of names in `let` are gone through, at most."""
@@ -73,8 +72,8 @@ def count(space: Space) -> Count:
 
 def network_names(schema: SpaceFile) -> tuple[str, ...]:
     """The names in `let` that the network depends on, directly or by way of others, in the order of the file."""
-    used = {name for path, value in walk(schema) if path[0] in NETWORK for name in _names(value)}
-    return _with_causes(schema, used)
+    used = {name for path, value in walk(schema) if path[0] in NETWORK for name in names_in(value)}
+    return causes(schema.let, used)
 
 
 def values(value: Value) -> int:
@@ -125,10 +124,10 @@ def _deciding(schema: SpaceFile, sections: Collection[str]) -> tuple[str, ...]:
     for path, value in walk(schema):
         if path[0] not in sections or not isinstance(value, Formula) or not _decides(schema, path):
             continue
-        causes = _with_causes(schema, value.expression.names)
-        if real := next((name for name in causes if isinstance(schema.let[name], FloatRange)), None):
+        behind = causes(schema.let, value.expression.names)
+        if real := next((name for name in behind if isinstance(schema.let[name], FloatRange)), None):
             raise _UnknownError(f"{dotted(path)} follows from '{real}', a real number")
-        found.update(causes)
+        found.update(behind)
     return tuple(name for name in schema.let if name in found)
 
 
@@ -146,40 +145,11 @@ def _decides(schema: SpaceFile, path: Path) -> bool:
 
 def _settings(schema: SpaceFile, deciding: Sequence[str], leaves: Mapping[str, Value]) -> Iterator[Names]:
     let = {name: schema.let[name] for name in deciding}
-    for drawn in product(*(_options(value, {}) for value in leaves.values())):
+    for drawn in product(*(options_of(value, {}) for value in leaves.values())):
         try:
             yield resolve(let, dict(zip(leaves, drawn, strict=True)))
         except ExpressionError:
             continue  # nothing can be drawn any more
-
-
-def _options(value: Value, names: Names) -> Sequence[Any]:
-    """The values themselves; none if an expression has none."""
-    match value:
-        case Choice(options=options) | Options(options=options):
-            return options
-        case IntRange(ends=(low, high), step=step):
-            return range(low, high + 1, step)
-        case Formula():
-            try:
-                return (value.value(names),)
-            except ExpressionError:
-                return ()
-    return (value,)
-
-
-def _names(value: Value) -> frozenset[str]:
-    return value.expression.names if isinstance(value, Formula) else frozenset()
-
-
-def _with_causes(schema: SpaceFile, names: Iterable[str]) -> tuple[str, ...]:
-    found: set[str] = set()
-    waiting = [name for name in names if name in schema.let]
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting += _names(schema.let[name]) - found
-    return tuple(name for name in schema.let if name in found)
 
 
 # The sections ---------------------------------------------------------------------------------------------------------
@@ -209,7 +179,7 @@ def _if_any(value: Value, names: Names, more: int) -> int:
         return more
     if isinstance(value, IntRange):  # which may be too long to be gone through
         return values(value) * more - (more - 1 if value.ends[0] == 0 else 0)
-    return sum(more if option else 1 for option in _options(value, names))
+    return sum(more if option else 1 for option in options_of(value, names))
 
 
 def _training(schema: SpaceFile, names: Names) -> int:
@@ -222,7 +192,7 @@ def _stages(schema: SpaceFile, names: Names) -> int:
     for entry in schema.stages:
         after: Counter[int] = Counter()
         for start, before in ways.items():
-            for copies in _options(entry.repeat, names):
+            for copies in options_of(entry.repeat, names):
                 after[start + copies] += before * _copies(entry, names, range(start, start + copies))
         ways = after
     return ways.total()
@@ -242,12 +212,12 @@ def _copies(entry: StageEntry, names: Names, stages: Iterable[int]) -> int:
 def _alike(entry: StageEntry, copies: Sequence[Names]) -> int:
     """Copies under one name: what any of them asks for is drawn, once."""
     if isinstance(entry.depth, Formula):
-        depths = [_options(entry.depth, names) for names in copies]
+        depths = [options_of(entry.depth, names) for names in copies]
         if not all(depths):
             return 0
         existing = [names for names, (depth,) in zip(copies, depths, strict=True) if depth]
         return _entry(entry, existing) if existing else 1
-    return sum(_entry(entry, copies) if depth else 1 for depth in _options(entry.depth, {}))
+    return sum(_entry(entry, copies) if depth else 1 for depth in options_of(entry.depth, {}))
 
 
 def _entry(entry: StageEntry, copies: Sequence[Names]) -> int:
@@ -265,10 +235,10 @@ def _section(section: Section, copies: Sequence[Names]) -> int:
     if not isinstance(section, CellSection):
         return prod(_fields(field.items()) if isinstance(field, dict) else values(field) for _, field in section)
     if isinstance(section.nodes, Formula):
-        nodes = [_options(section.nodes, names) for names in copies]
+        nodes = [options_of(section.nodes, names) for names in copies]
         counts = [max(number for (number,) in nodes)] if all(nodes) else []
     else:
-        counts = list(_options(section.nodes, {}))
+        counts = list(options_of(section.nodes, {}))
     operations = values(section.operation)
     return values(section.join) * sum(
         prod(values(cell_inputs(node)) * operations for node in range(1, number + 1)) for number in counts

@@ -76,8 +76,9 @@ class Add(_Layer):
 class Multiply(_Elementwise):
     """Product of (H, W, C) and a gate of (1, 1, C)."""
 
-    def shape(self, x: Shape, gate: Shape) -> Shape:  # type: ignore[override]
-        return _fit(len(x) == 3 and gate == (1, 1, x[-1]), (x, gate), "(H, W, C) and (1, 1, C)")[0]
+    def shape(self, *inputs: Shape) -> Shape:
+        x, *gates = inputs
+        return _fit(len(x) == 3 and gates == [(1, 1, x[-1])], inputs, "(H, W, C) and (1, 1, C)")[0]
 
 
 @dataclass(frozen=True)

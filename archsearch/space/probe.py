@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from archsearch.space.architecture import Architecture
 from archsearch.space.layers import Flatten, Input

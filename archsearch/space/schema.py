@@ -62,7 +62,9 @@ from archsearch.space.values import (
     Scalar,
     Section,
     Value,
+    choice_of,
     formula,
+    names_in,
     one_of,
     takes,
     takes_as,
@@ -165,9 +167,7 @@ class CellSection(Section):
     """
 
     nodes: Annotated[Value, takes(Annotated[int, Field(ge=1, le=MOST_NODES)])] = 3
-    operation: Annotated[Value, takes(CellOperation)] = Choice[CellOperation](
-        choice=get_args(CellOperation)  # type: ignore[call-arg]
-    )
+    operation: Annotated[Value, takes(CellOperation)] = choice_of(get_args(CellOperation))
     join: Annotated[Value, takes(Join)] = "sum"
 
 
@@ -175,7 +175,7 @@ def cell_inputs(node: int) -> Choice[str]:
     """What a cell's node, counted from 1, may read: one or two features, such as `2` or `0+2`, where 0 is the input."""
     earlier = range(node - 1, -1, -1)
     options = (*map(str, earlier), *(f"{first}+{second}" for second in earlier for first in range(second)))
-    return Choice[str](choice=options)  # type: ignore[call-arg]
+    return choice_of(options)
 
 
 class CustomSection(Section):
@@ -403,6 +403,17 @@ def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Value]]:
             return
     for step, child in below:
         yield from _walk(child, (*path, step))
+
+
+def causes(let: Mapping[str, Value], names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that are in `let`, and all that they follow from, in the order of the file."""
+    found: set[str] = set()
+    waiting = [name for name in names if name in let]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting += names_in(let[name]) - found
+    return tuple(name for name in let if name in found)
 
 
 def resolve(let: Mapping[str, Value], drawn: Mapping[str, Number]) -> dict[str, Number]:

@@ -1,7 +1,7 @@
 """The ways to write a value: fixed, a choice, a choice of options, a range, an expression."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
 from functools import reduce
@@ -79,6 +79,11 @@ class Choice(Generic[T]):
     def take(self, found: Scalar) -> Scalar:
         """The option that equals `found`; raises ValueError if there is none."""
         return _pick(found, self.options)
+
+
+def choice_of(options: tuple[T, ...]) -> Choice[T]:
+    """A choice that no file has written."""
+    return Choice(choice=options)  # type: ignore[call-arg]  # mypy does not know the alias
 
 
 @dataclass(frozen=True, config=_WAY)
@@ -189,7 +194,7 @@ class Options:
         inside: Where in the file they stand, seen from the field: under `choice`, or at once if there is one only.
     """
 
-    sections: Mapping[str, "Section"]
+    sections: Mapping[str, Section]
     inside: Path = field(default=("choice",), compare=False)
 
     @property
@@ -204,6 +209,26 @@ class Options:
 
 Varying = Choice[Any] | Options | IntRange[Any] | FloatRange[Any]
 Value = Scalar | Formula | Varying
+
+
+def names_in(value: Value) -> frozenset[str]:
+    """The names that `value` follows from; none unless it is an expression."""
+    return value.expression.names if isinstance(value, Formula) else frozenset()
+
+
+def options_of(value: Value, names: Mapping[str, Number]) -> Sequence[Any]:
+    """All that can be drawn for `value` under these `names`, one by one; none if an expression has no value there."""
+    match value:
+        case Choice(options=options) | Options(options=options):
+            return options
+        case IntRange(ends=(low, high), step=step):
+            return range(low, high + 1, step)
+        case Formula():
+            try:
+                return (value.value(names),)
+            except ExpressionError:
+                return ()
+    return (value,)
 
 
 def varies(value: Value) -> TypeGuard[Varying]:

@@ -1,15 +1,28 @@
 """One trial's training: fold after fold, reported epoch by epoch."""
 
-import time
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.space.code import trust
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Trainer
+from archsearch.training.fit import OnEpoch, Score, Trainer
 from archsearch.training.job import Report, TrialJob
+
+
+class _Trains(Protocol):
+    def train(
+        self,
+        images: ImageSet,
+        training: NDArray[np.int32],
+        held_out: NDArray[np.int32],
+        on_epoch: OnEpoch,
+        between_steps: Callable[[], None],
+    ) -> None: ...
 
 
 def cross_validate(job: TrialJob, report: Callable[[Report], None], between_steps: Callable[[], None]) -> None:
@@ -29,33 +42,31 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
     if job.code is not None:
         trust(job.code)
     images = ImageSet.open(job.images)
-    if isinstance(job.candidate, HyperCandidate):
-        from archsearch.training.hyper import trainer as hyper  # needs KerasTuner, which is an extra
-
-        hyper.cross_validate(job, job.candidate, images, report, between_steps)
-        return
     everything = np.arange(len(images.labels), dtype=np.int32)
-    smallest = len(everything) - max(len(fold) for fold in job.folds)
-    trainer = Trainer(job.candidate, smallest, job.seed)
-    epochs = job.candidate.recipe.epochs
-    for number, held_out in enumerate(job.folds):
-        training = np.setdiff1d(everything, held_out)
-        trainer.reset()
-        for epoch in range(1, epochs + 1):
-            started = time.perf_counter()
-            fitted = trainer.epoch(images, training, between_steps)
-            scored = trainer.evaluate(images, held_out)
-            seconds = time.perf_counter() - started
-            report(
-                Report(
-                    trial=job.trial,
-                    fold=number,
-                    epoch=epoch,
-                    epochs=epochs,
-                    loss=fitted.loss,
-                    accuracy=fitted.accuracy,
-                    val_loss=scored.loss,
-                    val_accuracy=scored.accuracy,
-                    seconds=seconds,
-                )
+    trainer = _trainer(job, len(everything))
+
+    def over(fold: int, epoch: int, epochs: int, fitted: Score, scored: Score, seconds: float) -> None:
+        report(
+            Report(
+                trial=job.trial,
+                fold=fold,
+                epoch=epoch,
+                epochs=epochs,
+                loss=fitted.loss,
+                accuracy=fitted.accuracy,
+                val_loss=scored.loss,
+                val_accuracy=scored.accuracy,
+                seconds=seconds,
             )
+        )
+
+    for fold, held_out in enumerate(job.folds):
+        trainer.train(images, np.setdiff1d(everything, held_out), held_out, partial(over, fold), between_steps)
+
+
+def _trainer(job: TrialJob, images: int) -> _Trains:
+    if isinstance(job.candidate, HyperCandidate):
+        from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
+
+        return HyperTrainer(job.candidate, job.seed)
+    return Trainer(job.candidate, images - max(len(fold) for fold in job.folds), job.seed)

@@ -34,12 +34,6 @@ DIGITS = Task(height=8, width=8, channels=1, classes=10)
 RECIPE = HyperRecipe(batch_size=32, epochs=2)
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "_trusted", [])
-    monkeypatch.setattr(code, "_loaded", {})
-
-
 def config(name: str, out: Path, trials: int) -> SearchConfig:
     return SearchConfig(
         space=Path(f"{MODELS}:{name}"),
@@ -261,9 +255,12 @@ def test_the_defaults_are_the_baseline_and_learn() -> None:
     assert history.history["val_accuracy"][-1] > 0.7
 
 
-def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(shared_cache: Path, tmp_path: Path) -> None:
+def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(
+    shared_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = searched("own_layer", tmp_path / "study")
-    assert study.retrain() is not None
+    assert study.retrain(lambda epoch, *_: print("epoch", epoch)) is not None
+    assert "epoch 1\n" in capsys.readouterr().out
     assert [made.format for made in study.export([])] == ["keras", "saved_model"]
     code._trusted.clear()
     with pytest.raises(InputError, match="need --trust-code"):

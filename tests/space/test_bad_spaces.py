@@ -6,7 +6,6 @@ line of a file may name the images that it is for (`# task: 32x32x3, 10 classes`
 
 import random
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archsearch.errors import Problem, SpaceError
-from archsearch.space import code
 from archsearch.space.architecture import Task
 from archsearch.space.check import check_space
 from archsearch.space.load import parse_space
@@ -23,13 +21,6 @@ from archsearch.space.load import parse_space
 FOLDER = Path(__file__).parents[1] / "bad_spaces"
 SHIPPED = Path(__file__).parents[2] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))
-
-
-@pytest.fixture(autouse=True)
-def forget_trusted_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "_trusted", [])
-    monkeypatch.setattr(code, "_loaded", {})
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 def error_of(file: Path) -> SpaceError:

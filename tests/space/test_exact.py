@@ -2,7 +2,6 @@
 
 import itertools
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,14 +63,16 @@ def twins(network, x, block, downsample):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def ghosts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("code")
     (folder / "ghosts.py").write_text(GHOST)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code, "_trusted", [folder])
-        patch.setattr(code, "_loaded", {})
-        yield
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _trusted(ghosts: Path) -> None:
+    code.trust(ghosts)
 
 
 def custom(name: str, **options: Any) -> language.Custom:
@@ -386,7 +387,7 @@ def test_a_custom_block_that_goes_wrong_is_named(name: str, downsample: str, mes
         cost(of_custom(name, downsample=downsample))
 
 
-def test_untrusted_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "_trusted", [])
+def test_untrusted_code_is_refused() -> None:
+    code._trusted.clear()
     with pytest.raises(InputError, match="--trust-code"):
         cost(of_custom("ghost"))

@@ -1,10 +1,8 @@
-import sys
 from pathlib import Path
 
 import pytest
 
 from archsearch.errors import SpaceError
-from archsearch.space import code
 from archsearch.space.architecture import Task
 from archsearch.space.check import check_space
 from archsearch.space.expression import FUNCTIONS, OPERATORS
@@ -479,10 +477,7 @@ def test_one_mistake_is_one_problem(text: str) -> None:
     assert len(message(text).splitlines()) == 1
 
 
-def test_code_is_loaded_if_it_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "_trusted", [])
-    monkeypatch.setattr(code, "_loaded", {})
-    monkeypatch.setattr("sys.path", list(sys.path))
+def test_code_is_loaded_if_it_is_trusted(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("name: a\nstages: [{filters: 8, block: {choice: {conv: {}, custom: mine.py:ghost}}}]")
     with pytest.raises(SpaceError, match=r"names the Python code 'mine.py:ghost', .* expected --trust-code to run it"):

@@ -1,11 +1,9 @@
-"""Training and scoring the models of a `HyperModel`, fold by fold."""
+"""Training and scoring the models of a `HyperModel`."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import keras_tuner
@@ -16,19 +14,25 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import TrialError
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Score
+from archsearch.training.fit import OnEpoch, Score
 from archsearch.training.hyper.fit import call_fit, fit_result
 from archsearch.training.hyper.loading import load_hypermodel, trains_itself
 from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
-from archsearch.training.job import Report, TrialJob
 from archsearch.training.pipeline import ordered_batches
 
 EVALUATION_BATCH = 250
 ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
 """Under which of these names Keras logs the training accuracy depends on how the model was compiled."""
 
-OnEpoch = Callable[[int, int, Score, Score, float], None]
-"""Epoch from 1, how many there will be, scores on training and on held-out images, seconds."""
+
+class _Fold(NamedTuple):
+    """What `HyperTrainer.train` is given."""
+
+    images: ImageSet
+    training: NDArray[np.int32]
+    held_out: NDArray[np.int32]
+    on_epoch: OnEpoch
+    between_steps: Callable[[], None]
 
 
 class _Watch(keras.callbacks.Callback):
@@ -92,10 +96,11 @@ class HyperTrainer:
         self._hypermodel.declare_hyperparameters(hp)
         self._model = build_model(self._hypermodel, hp, self._candidate.task)
         self._shipped = shipped(self._model, self._candidate.task)
-        fit = self._fit_own if trains_itself(self._hypermodel) else self._fit_plain
-        # Users' loops print; a worker's words go to its log.
-        with contextlib.redirect_stdout(sys.stderr):
-            fit(hp, images, training, held_out, on_epoch, between_steps)
+        fold = _Fold(images, training, held_out, on_epoch, between_steps)
+        if trains_itself(self._hypermodel):
+            self._fit_own(hp, fold)
+        else:
+            self._fit_plain(fold)
 
     def evaluate(self, images: ImageSet, indices: NDArray[np.int32]) -> Score:
         """Scores the model as it is on `indices`, (n,) int32."""
@@ -110,74 +115,58 @@ class HyperTrainer:
         """The model as it is, as the one to ship (`shipped`)."""
         return self._shipped
 
-    def _fit_plain(
-        self,
-        hp: Any,
-        images: ImageSet,
-        training: NDArray[np.int32],
-        held_out: NDArray[np.int32],
-        on_epoch: OnEpoch,
-        between_steps: Callable[[], None],
-    ) -> None:
+    def _fit_plain(self, fold: _Fold) -> None:
         epochs = self._candidate.recipe.epochs
         clock = _Clock()
 
         def over(logs: Mapping[str, Any]) -> None:
-            fitted = self._fitted(logs, images, training)
-            scored = self.evaluate(images, held_out)
-            on_epoch(clock.count + 1, epochs, fitted, scored, clock.lap())
+            fitted = self._fitted(logs, fold)
+            scored = self.evaluate(fold.images, fold.held_out)
+            fold.on_epoch(clock.count + 1, epochs, fitted, scored, clock.lap())
 
         self._model.fit(
-            self._dataset(images, training),
+            self._dataset(fold.images, fold.training),
             epochs=epochs,
-            callbacks=[_Watch(between_steps, over)],
+            callbacks=[_Watch(fold.between_steps, over)],
             verbose=0,
             shuffle=False,
         )
 
-    def _fit_own(
-        self,
-        hp: Any,
-        images: ImageSet,
-        training: NDArray[np.int32],
-        held_out: NDArray[np.int32],
-        on_epoch: OnEpoch,
-        between_steps: Callable[[], None],
-    ) -> None:
+    def _fit_own(self, hp: Any, fold: _Fold) -> None:
         clock = _Clock()
         # Which epoch is the last shows only when `fit` returns, perhaps with other weights: one is always kept back.
         kept: list[tuple[Score, Score, float]] = []
 
         def over(logs: Mapping[str, Any]) -> None:
             pass_on()
-            fitted = self._fitted(logs, images, training)
-            scored = self.evaluate(images, held_out)
+            fitted = self._fitted(logs, fold)
+            scored = self.evaluate(fold.images, fold.held_out)
             kept.append((fitted, scored, clock.lap()))
 
         def pass_on() -> None:
             if kept:
-                on_epoch(clock.count, max(self._candidate.recipe.epochs, clock.count + 1), *kept.pop())
+                fold.on_epoch(clock.count, max(self._candidate.recipe.epochs, clock.count + 1), *kept.pop())
 
-        data, held = self._arrays(images, training), self._arrays(images, held_out)
-        watch = _Watch(between_steps, over)
+        data, held = self._arrays(fold.images, fold.training), self._arrays(fold.images, fold.held_out)
+        watch = _Watch(fold.between_steps, over)
         returned = fit_result(
             call_fit(self._hypermodel.fit, hp, self._model, *data, held, self._candidate.recipe, watch)
         )
-        scored = self.evaluate(images, held_out)
+        scored = self.evaluate(fold.images, fold.held_out)
         scored = Score(returned.get("val_loss", scored.loss), returned.get("val_accuracy", scored.accuracy))
         if not kept:
-            kept.append((self._fitted(returned, images, training), scored, clock.lap()))
+            kept.append((self._fitted(returned, fold), scored, clock.lap()))
         fitted, _, seconds = kept.pop()
-        on_epoch(clock.count, clock.count, fitted, scored, seconds)
+        fold.on_epoch(clock.count, clock.count, fitted, scored, seconds)
 
-    def _fitted(self, logs: Mapping[str, Any], images: ImageSet, training: NDArray[np.int32]) -> Score:
+    def _fitted(self, logs: Mapping[str, Any], fold: _Fold) -> Score:
         """The training score: as logged, or measured on some of the images where it is not."""
         loss = logs.get("loss")
         if loss is not None and not isfinite(loss):
             raise TrialError(f"the training loss became {loss}")
         accuracy = next((logs[name] for name in ACCURACIES if name in logs), None)
         if loss is None or accuracy is None:
-            measured = self.evaluate(images, training[:EVALUATION_BATCH])
+            measured = self.evaluate(fold.images, fold.training[:EVALUATION_BATCH])
             loss = measured.loss if loss is None else loss
             accuracy = measured.accuracy if accuracy is None else accuracy
         return Score(float(loss), float(accuracy))
@@ -220,35 +209,3 @@ class _Clock:
         seconds, self._since = now - self._since, now
         self.count += 1
         return seconds
-
-
-def cross_validate(
-    job: TrialJob,
-    candidate: HyperCandidate,
-    images: ImageSet,
-    report: Callable[[Report], None],
-    between_steps: Callable[[], None],
-) -> None:
-    """Trains `candidate` anew on every fold of `job`, and reports epoch by epoch; see `crossval.cross_validate`."""
-    trainer = HyperTrainer(candidate, job.seed)
-    everything = np.arange(len(images.labels), dtype=np.int32)
-    for number, held_out in enumerate(job.folds):
-
-        def on_epoch(
-            epoch: int, epochs: int, fitted: Score, scored: Score, seconds: float, number: int = number
-        ) -> None:
-            report(
-                Report(
-                    trial=job.trial,
-                    fold=number,
-                    epoch=epoch,
-                    epochs=epochs,
-                    loss=fitted.loss,
-                    accuracy=fitted.accuracy,
-                    val_loss=scored.loss,
-                    val_accuracy=scored.accuracy,
-                    seconds=seconds,
-                )
-            )
-
-        trainer.train(images, np.setdiff1d(everything, held_out), held_out, on_epoch, between_steps)
