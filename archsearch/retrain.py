@@ -20,7 +20,7 @@ from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerIn
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Score, Trainer
+from archsearch.training.fit import Fold, Score, Trainer
 
 LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
 
@@ -117,7 +117,8 @@ def _train(
 
         hyper = HyperTrainer(candidate, seed)
         # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.
-        hyper.train(images, everything, splits.folds[0], lambda n, of, fitted, *_: on_epoch(n, of, fitted), check)
+        fold = Fold(images, everything, splits.folds[0], lambda n, of, fitted, *_: on_epoch(n, of, fitted), check)
+        hyper.train(fold)
         return hyper
     trainer = Trainer(candidate, len(everything), seed)
     epochs = candidate.recipe.epochs

@@ -2,27 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.space.code import trust
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import OnEpoch, Score, Trainer
+from archsearch.training.fit import Fold, Score, Trainer
 from archsearch.training.job import Report, TrialJob
 
-
-class _Trains(Protocol):
-    def train(
-        self,
-        images: ImageSet,
-        training: NDArray[np.int32],
-        held_out: NDArray[np.int32],
-        on_epoch: OnEpoch,
-        between_steps: Callable[[], None],
-    ) -> None: ...
+if TYPE_CHECKING:
+    from archsearch.training.hyper.trainer import HyperTrainer
 
 
 def cross_validate(job: TrialJob, report: Callable[[Report], None], between_steps: Callable[[], None]) -> None:
@@ -61,10 +52,11 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
         )
 
     for fold, held_out in enumerate(job.folds):
-        trainer.train(images, np.setdiff1d(everything, held_out), held_out, partial(over, fold), between_steps)
+        training = np.setdiff1d(everything, held_out)
+        trainer.train(Fold(images, training, held_out, partial(over, fold), between_steps))
 
 
-def _trainer(job: TrialJob, images: int) -> _Trains:
+def _trainer(job: TrialJob, images: int) -> "Trainer | HyperTrainer":
     if isinstance(job.candidate, HyperCandidate):
         from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,8 +27,23 @@ class Score:
     accuracy: float
 
 
-OnEpoch = Callable[[int, int, Score, Score, float], None]
-"""Epoch from 1, how many there will be, scores on training and on held-out images, seconds."""
+class Fold(NamedTuple):
+    """What a network is trained and scored on, and who is told.
+
+    Attributes:
+        images: Where the indices point.
+        training: Images to train on, (n,) int32.
+        held_out: Images to score after each epoch, (m,) int32.
+        on_epoch: Called after each epoch with its number from 1, how many there will be, the scores on training and on
+            held-out images, and the seconds that it took.
+        between_steps: Called before each step; what it raises ends the training.
+    """
+
+    images: ImageSet
+    training: NDArray[np.int32]
+    held_out: NDArray[np.int32]
+    on_epoch: Callable[[int, int, Score, Score, float], None]
+    between_steps: Callable[[], None]
 
 
 class Trainer:
@@ -65,33 +80,15 @@ class Trainer:
         for variable, value in zip((*self._model.weights, *self._optimizer.variables), self._start, strict=True):
             variable.assign(value)
 
-    def train(
-        self,
-        images: ImageSet,
-        training: NDArray[np.int32],
-        held_out: NDArray[np.int32],
-        on_epoch: OnEpoch,
-        between_steps: Callable[[], None],
-    ) -> None:
-        """Trains from the start, for all epochs of the recipe.
-
-        Args:
-            images: Where the indices point.
-            training: Images to train on, (n,) int32.
-            held_out: Images to score after each epoch, (m,) int32.
-            on_epoch: Called after each epoch.
-            between_steps: Called before each step; what it raises ends the training.
-
-        Raises:
-            TrialError: The loss is no longer a number.
-        """
+    def train(self, fold: Fold) -> None:
+        """Trains from the start, for all epochs of the recipe. Raises TrialError if the loss is no longer a number."""
         self.reset()
         epochs = self._candidate.recipe.epochs
         for number in range(1, epochs + 1):
             started = time.perf_counter()
-            fitted = self.epoch(images, training, between_steps)
-            scored = self.evaluate(images, held_out)
-            on_epoch(number, epochs, fitted, scored, time.perf_counter() - started)
+            fitted = self.epoch(fold.images, fold.training, fold.between_steps)
+            scored = self.evaluate(fold.images, fold.held_out)
+            fold.on_epoch(number, epochs, fitted, scored, time.perf_counter() - started)
 
     def epoch(self, images: ImageSet, indices: NDArray[np.int32], between_steps: Callable[[], None]) -> Score:
         """Trains once over `indices`.

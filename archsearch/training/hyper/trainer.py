@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import keras_tuner
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import TrialError
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import OnEpoch, Score
+from archsearch.training.fit import Fold, Score
 from archsearch.training.hyper.fit import call_fit, fit_result
 from archsearch.training.hyper.loading import load_hypermodel, trains_itself
 from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
@@ -23,16 +23,6 @@ from archsearch.training.pipeline import ordered_batches
 EVALUATION_BATCH = 250
 ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
 """Under which of these names Keras logs the training accuracy depends on how the model was compiled."""
-
-
-class _Fold(NamedTuple):
-    """What `HyperTrainer.train` is given."""
-
-    images: ImageSet
-    training: NDArray[np.int32]
-    held_out: NDArray[np.int32]
-    on_epoch: OnEpoch
-    between_steps: Callable[[], None]
 
 
 class _Watch(keras.callbacks.Callback):
@@ -67,23 +57,12 @@ class HyperTrainer:
         self._seed = seed
         self._hypermodel = load_hypermodel(candidate.code, candidate.task)
 
-    def train(
-        self,
-        images: ImageSet,
-        training: NDArray[np.int32],
-        held_out: NDArray[np.int32],
-        on_epoch: OnEpoch,
-        between_steps: Callable[[], None],
-    ) -> None:
+    def train(self, fold: Fold) -> None:
         """Builds the model anew and trains it.
 
-        Args:
-            images: Where the indices point.
-            training: Images to train on, (n,) int32.
-            held_out: Images to validate on, (m,) int32.
-            on_epoch: Called once or more. The last call has the number of epochs that there were; it is that of the
-                end, even if `fit` has never called its callbacks.
-            between_steps: Called before each step that Keras's callbacks know of; what it raises ends the training.
+        `fold.on_epoch` is called once or more. The last call has the number of epochs that there were; it is that of
+        the end, even if `fit` has never called its callbacks. `fold.between_steps` is called before each step that
+        Keras's callbacks know of.
 
         Raises:
             TrialError: The loss is no number, or `fit` returned something that says nothing.
@@ -96,7 +75,6 @@ class HyperTrainer:
         self._hypermodel.declare_hyperparameters(hp)
         self._model = build_model(self._hypermodel, hp, self._candidate.task)
         self._shipped = shipped(self._model, self._candidate.task)
-        fold = _Fold(images, training, held_out, on_epoch, between_steps)
         if trains_itself(self._hypermodel):
             self._fit_own(hp, fold)
         else:
@@ -115,7 +93,7 @@ class HyperTrainer:
         """The model as it is, as the one to ship (`shipped`)."""
         return self._shipped
 
-    def _fit_plain(self, fold: _Fold) -> None:
+    def _fit_plain(self, fold: Fold) -> None:
         epochs = self._candidate.recipe.epochs
         clock = _Clock()
 
@@ -132,7 +110,7 @@ class HyperTrainer:
             shuffle=False,
         )
 
-    def _fit_own(self, hp: Any, fold: _Fold) -> None:
+    def _fit_own(self, hp: Any, fold: Fold) -> None:
         clock = _Clock()
         # Which epoch is the last shows only when `fit` returns, perhaps with other weights: one is always kept back.
         kept: list[tuple[Score, Score, float]] = []
@@ -159,7 +137,7 @@ class HyperTrainer:
         fitted, _, seconds = kept.pop()
         fold.on_epoch(clock.count, clock.count, fitted, scored, seconds)
 
-    def _fitted(self, logs: Mapping[str, Any], fold: _Fold) -> Score:
+    def _fitted(self, logs: Mapping[str, Any], fold: Fold) -> Score:
         """The training score: as logged, or measured on some of the images where it is not."""
         loss = logs.get("loss")
         if loss is not None and not isfinite(loss):
