@@ -19,7 +19,7 @@ from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
     from archsearch.study import Study
-    from archsearch.training.fit import Score
+    from archsearch.training.job import Point
 
 app = typer.Typer(
     help="Finds a neural network's architecture for your images and leaves you the winner ready to ship.",
@@ -64,13 +64,34 @@ def search(
     workers: Annotated[
         int | None, typer.Option(help="Trials at once, one thread each.", show_default="the cores")
     ] = None,
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 3,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Folds of the cross-validation; every candidate runs all.", show_default="planned"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the splits, the sampler and the training.")] = 0,
     size: Size = None,
     sampler: Annotated[str, typer.Option(help="tpe, random or qmc.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
     trust_code: TrustCode = False,
-    epochs: Annotated[int | None, typer.Option(help="Of a fold; only for a HyperModel.", show_default="10")] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            help="Passes over a fold's images, where the space has none.", show_default="planned; 10 for a HyperModel"
+        ),
+    ] = None,
+    first_rung: Annotated[
+        int | None,
+        typer.Option(help="Images that train a candidate before the first are dropped.", show_default="planned"),
+    ] = None,
+    finalists: Annotated[
+        int | None, typer.Option(help="The best that run again before one wins.", show_default="planned")
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="accuracy; or with what is to be small: accuracy,parameters (or flops, or latency).")
+    ] = "accuracy",
+    prefer: Annotated[
+        str, typer.Option(help="accuracy, or small: the smallest of those that are as good as the best.")
+    ] = "accuracy",
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step; only for a HyperModel.", show_default="128")
     ] = None,
@@ -95,6 +116,10 @@ def search(
         trust_code=trust_code,
         epochs=epochs,
         batch_size=batch_size,
+        first_rung=first_rung,
+        finalists=finalists,
+        prefer=prefer,
+        objectives=tuple(name.strip() for name in objective.split(",")),
     )
     if space is None:
         typer.echo(suggestion(config))
@@ -106,7 +131,7 @@ def search(
         if study.best() is None:
             typer.echo(f"report: {study.folder.report}")
         if not interrupted():
-            _retrain(study, interrupted)
+            _retrain(study, interrupted, study.retraining_seconds(config.budget))
         if interrupted():
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
@@ -119,11 +144,9 @@ def search(
 def status(study: StudyPath) -> None:
     """Show how a study stands, also while it runs."""
     from archsearch import display
-    from archsearch.report.collect import collect
     from archsearch.study import Study
 
-    found = Study(study)
-    data = collect(found.info, found.trials(), found.winner())
+    data = Study(study).collect()
     typer.echo(display.study_lines(data))
     if data.ranking:
         console().print(display.ranking_table(data))
@@ -245,17 +268,20 @@ def _fail(message: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _retrain(study: "Study", interrupted: Callable[[], bool]) -> None:
+def _retrain(study: "Study", interrupted: Callable[[], bool], seconds: float | None = None) -> None:
     if study.is_retrained:
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
 
-    def show(epoch: int, epochs: int, score: "Score") -> None:
-        typer.echo(f"  epoch {epoch}/{epochs}  loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")
+    def show(point: "Point") -> None:
+        fitted = point.fitted
+        typer.echo(
+            f"  epoch {point.epoch:.3g}/{point.epochs:g}  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}"
+        )
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
-    study.retrain(show, interrupted)
+    study.retrain(show, interrupted, seconds)
 
 
 def _print_winner(study: "Study") -> None:

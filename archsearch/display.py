@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.data.check import DataCheck
-from archsearch.report.collect import ReportData, candidate_line
+from archsearch.report.collect import ReportData, candidate_line, savings
 from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder, WinnerInfo
+from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
 
 LINE_SECONDS = 10.0
@@ -43,7 +45,14 @@ def progress_view(progress: Progress) -> RenderableType:
     share = progress.budget.share(trained, progress.seconds)
     head = Table.grid(padding=(0, 1))
     head.add_row(ProgressBar(100, share * 100, width=40), _budget_line(progress, trained))
-    return Group(head, Text(_best_line(progress)), _running(progress.records), Text(_counts_line(progress), "dim"))
+    plan = [Text(progress.plan.line(progress.parts), "dim")] if progress.plan else []
+    return Group(
+        head,
+        *plan,
+        Text(_best_line(progress)),
+        _running(progress.records),
+        Text(_counts_line(progress), "dim"),
+    )
 
 
 def _budget_line(progress: Progress, trained: int) -> str:
@@ -59,6 +68,8 @@ def _best_line(progress: Progress) -> str:
     if best is None:
         return "best: no trial has run every fold yet"
     score = percent(best.score, best.standard_error)
+    if best.confirmed:
+        score += f", confirmed at {percent(fmean(best.confirmed))}"
     return f"best: {score}  trial {best.number}, {best.parameters:,} parameters"
 
 
@@ -70,6 +81,7 @@ def _counts_line(progress: Progress) -> str:
 STATE_COLOURS: dict[State, str] = {
     "running": "cyan",
     "complete": "green",
+    "confirmation": "green",
     "pruned": "yellow",
     "infeasible": "dim",
     "duplicate": "dim",
@@ -86,7 +98,7 @@ def _running(records: Sequence[TrialRecord]) -> Table:
             table.add_row(
                 f"  trial {record.number}",
                 f"fold {last.fold if last else 0}",
-                f"epoch {last.epoch}/{last.epochs}" if last else "starting",
+                f"epoch {last.epoch:.3g}/{last.epochs:g}" if last else "starting",
                 percent(last.val_accuracy) if last else "",
                 Text(candidate_line(record.candidate), "dim", no_wrap=True, overflow="ellipsis"),
             )
@@ -101,6 +113,7 @@ class PlainLines:
         self._told: set[int] = set()
         self._last = time.monotonic()
         self._first = True
+        self._plan: Plan | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Prints what is new in `progress`."""
@@ -109,6 +122,9 @@ class PlainLines:
         if self._first:
             # What earlier sessions did has been told by them.
             self._first, ended = False, []
+        if progress.plan is not None and progress.plan != self._plan:
+            self._plan = progress.plan
+            self._print(progress, progress.plan.line(progress.parts))
         for record in ended:
             if record.state != "duplicate":  # a small space draws little else in the end
                 self._print(progress, ended_line(record))
@@ -122,6 +138,8 @@ class PlainLines:
 
 def ended_line(record: TrialRecord) -> str:
     """One line on a trial that has ended."""
+    if record.state == "confirmation":
+        return f"trial {record.confirms} confirmed at {percent(record.score)}: trial {record.number}, with a fresh seed"
     score = f" {percent(record.score, record.standard_error)}" if record.state == "complete" else ""
     name = "baseline" if record.baseline else candidate_line(record.candidate)
     reason = f" ({record.reason})" if record.reason else ""
@@ -139,23 +157,27 @@ def follow(console: Console) -> Iterator[Watch]:
 
 
 def ranking_table(data: ReportData, rows: int = 5) -> Table:
-    """The best `rows` trials."""
+    """The best `rows` trials; where more than accuracy is wanted, of the front."""
+    ranked = [row for row in data.ranking if row.front] or data.ranking
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("rank", "trial", "accuracy", "parameters", "FLOPs", "seconds"):
+    confirmed = any(row.confirmed is not None for row in ranked)
+    for name in ("rank", "trial", "accuracy", *["confirmed"] * confirmed, "parameters", "FLOPs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
-    for row in data.ranking[:rows]:
+    shown = ranked[:rows]
+    for row in shown:
         table.add_row(
             str(row.rank),
             str(row.trial),
             percent(row.score, row.standard_error),
+            *[percent(row.confirmed)] * confirmed,
             f"{row.parameters:,}",
             f"{row.flops:,}" if row.flops else "–",
             f"{row.seconds:.0f}",
             "; ".join(filter(None, (row.architecture, row.optimizer))),
         )
-    if len(data.ranking) > rows:
-        table.caption = f"{len(data.ranking) - rows} more in the report"
+    if more := len(data.ranking) - len(shown):
+        table.caption = f"{more} more in the report"
         table.caption_justify = "left"
     return table
 
@@ -164,14 +186,17 @@ def study_lines(data: ReportData) -> str:
     """What a study is and how it stands, in a few lines."""
     info = data.info
     counts = ", ".join(f"{data.counts[state]} {state}" for state in STATE_COLOURS if data.counts.get(state))
-    return "\n".join(
-        [
-            f"space   {info.space} ({info.space_file})",
-            f"data    {info.data}: {info.train_images:,} images to search on, {info.test_images:,} set aside",
-            f"trials  {counts or 'none yet'}",
-            f"time    {clock(data.search_seconds)}, {info.folds} folds",
-        ]
-    )
+    lines = [
+        f"space   {info.space} ({info.space_file})",
+        f"data    {info.data}: {info.train_images:,} images to search on, {info.test_images:,} set aside",
+        f"trials  {counts or 'none yet'}",
+        f"time    {clock(data.search_seconds)}",
+    ]
+    if data.plan:
+        lines.append(data.plan.line(info.folds).replace("plan: ", "plan    "))
+    if saved := savings(data):
+        lines.append(f"saved   about {saved}, by dropping {data.counts['pruned']} early")
+    return "\n".join(lines)
 
 
 def winner_lines(winner: WinnerInfo, folder: StudyFolder) -> str:

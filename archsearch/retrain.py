@@ -1,27 +1,43 @@
 """The best candidate, trained on all but the test set; the test set is opened once, here."""
 
+import contextlib
+import os
 import platform
 import shutil
+import signal
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
-from archsearch.errors import SearchError
+from archsearch.errors import ArchsearchError, SearchError, TrialError
+from archsearch.search.config import cores
+from archsearch.search.executors.processes import configure_tensorflow, start
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
+from archsearch.space.code import trust, trusted_folder
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Fold, Score, Trainer
+from archsearch.training.environment import stderr_to
+from archsearch.training.job import Point, Score
 
+if TYPE_CHECKING:
+    from archsearch.training.fit import Trainer
+    from archsearch.training.hyper.trainer import HyperTrainer
+
+POINTS = tuple(tenth / 10 for tenth in range(1, 11))
+"""When the retraining tells how far it has come."""
+POLL_SECONDS = 0.2
 LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
 
 
@@ -30,18 +46,22 @@ def retrain(
     info: StudyInfo,
     trial: TrialRecord,
     splits: Splits,
-    on_epoch: Callable[[int, int, Score], None] = lambda epoch, epochs, score: None,
+    on_point: Callable[[Point], None] = lambda point: None,
     interrupted: Callable[[], bool] = lambda: False,
+    seconds: float | None = None,
 ) -> WinnerInfo | None:
     """Trains `trial`'s candidate by its own recipe, scores it on the test set and saves it in `folder`'s best/.
+
+    All of that happens in a process of its own, with all cores.
 
     Args:
         folder: The study's folder.
         info: What the study is.
         trial: The winner.
         splits: The study's data.
-        on_epoch: Called after each epoch with its number from 1, how many there are, and the training score.
-        interrupted: Asked between steps; True ends the training before anything is tested or saved.
+        on_point: Told a few times how far the training has come.
+        interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
+        seconds: If the training would take longer, it goes through its recipe faster, and is over by then.
 
     Returns:
         What was saved beside the model; None if interrupted.
@@ -50,20 +70,35 @@ def retrain(
         TrialError: The training broke down.
         SearchError: The model cannot be saved.
     """
-
-    def check() -> None:
-        if interrupted():
-            raise _Interrupted
-
-    started = time.perf_counter()
+    beside = folder.model.parent.with_name(".best.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    work = _Work(
+        candidate=trial.candidate,
+        train=splits.train.path,
+        test=splits.test.path,
+        held_out=splits.folds[0],
+        seed=info.seed,
+        threads=cores(),
+        seconds=seconds,
+        model=beside / folder.model.name,
+        code=trusted_folder(),
+    )
+    process, connection = start(_retrain, (work,), "archsearch-retrain")
     try:
-        trainer = _train(trial.candidate, splits, info.seed, on_epoch, check)
-    except _Interrupted:
-        return None
-    seconds = time.perf_counter() - started
-    beside = _saved(folder, trainer)  # before the test set is opened: what cannot be kept is not tested
-    opened = datetime.now().astimezone().isoformat(timespec="seconds")
-    verdict = trainer.evaluate(splits.test, _all(splits.test))
+        done = _follow(connection, on_point, interrupted)
+    finally:
+        process.kill()
+        process.join()
+        connection.close()
+    if isinstance(done, ArchsearchError):
+        shutil.rmtree(beside, ignore_errors=True)
+        raise done
+    if done is None:
+        shutil.rmtree(beside, ignore_errors=True)
+        if interrupted():
+            return None
+        raise SearchError(f"{folder.path}: the process that retrains ended with exit code {process.exitcode}")
     before = folder.read_winner()
     winner = WinnerInfo(
         study=folder.path.resolve().name,
@@ -76,12 +111,12 @@ def retrain(
         flops=trial.flops,
         trained_on=len(splits.train.labels),
         seed=info.seed,
-        seconds=seconds,
+        seconds=done.seconds,
         test=TestScore(
-            opened=opened,
+            opened=done.opened,
             trial=trial.number,
-            accuracy=verdict.accuracy,
-            loss=verdict.loss,
+            accuracy=done.score.accuracy,
+            loss=done.score.loss,
             images=len(splits.test.labels),
         ),
         tested_before=(*before.tested_before, before.test) if before else (),
@@ -93,52 +128,102 @@ def retrain(
     return winner
 
 
-class _Interrupted(Exception):
-    pass
+@dataclass(frozen=True)
+class _Work:
+    """What the process is told."""
+
+    candidate: Candidate | HyperCandidate
+    train: Path
+    test: Path
+    held_out: NDArray[np.int32]
+    seed: int
+    threads: int
+    seconds: float | None
+    model: Path
+    code: Path | None
 
 
-class _Trained(Protocol):
-    def evaluate(self, images: ImageSet, indices: NDArray[np.int32]) -> Score: ...
+@dataclass(frozen=True)
+class _Done:
+    """What the process says in the end."""
 
-    def model(self) -> keras.Model: ...
+    seconds: float
+    opened: str
+    score: Score
 
 
-def _train(
-    candidate: Candidate | HyperCandidate,
-    splits: Splits,
-    seed: int,
-    on_epoch: Callable[[int, int, Score], None],
-    check: Callable[[], None],
-) -> _Trained:
-    """Trains on all images of `splits.train`."""
-    images, everything = splits.train, _all(splits.train)
-    if isinstance(candidate, HyperCandidate):
+def _follow(
+    connection: Connection, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+) -> "_Done | ArchsearchError | None":
+    while not interrupted():
+        if not connection.poll(POLL_SECONDS):
+            continue
+        try:
+            said = connection.recv()
+        except EOFError:
+            return None
+        if isinstance(said, _Done | ArchsearchError):
+            return said
+        on_point(said)
+    return None
+
+
+def _retrain(connection: Connection, work: _Work) -> None:
+    """What the process does: train, save, open the test set, say how it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stderr_to(os.devnull):
+        os.dup2(2, 1)
+        try:
+            configure_tensorflow(work.threads)
+            if work.code is not None:
+                trust(work.code)
+            started = time.perf_counter()
+            trainer = _train(work, connection.send)
+            seconds = time.perf_counter() - started
+            _save(trainer, work.model)  # before the test set is opened: what cannot be kept is not tested
+            opened = datetime.now().astimezone().isoformat(timespec="seconds")
+            test = ImageSet.open(work.test)
+            said: _Done | ArchsearchError = _Done(seconds, opened, trainer.evaluate(test, _all(test)))
+        except ArchsearchError as error:
+            said = error
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            said = TrialError(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+    with contextlib.suppress(OSError):
+        connection.send(said)
+
+
+def _train(work: _Work, on_point: Callable[[Point], None]) -> "Trainer | HyperTrainer":
+    """Trains on all images but the test set's."""
+    from archsearch.training.fit import Fold, Trainer  # loads TensorFlow: for the process, not for its parent
+
+    images, started = ImageSet.open(work.train), time.perf_counter()
+
+    def progress(done: float) -> float:
+        return done if work.seconds is None else max(done, (time.perf_counter() - started) / work.seconds)
+
+    everything, nothing = _all(images), np.empty(0, np.int32)
+    fold = Fold(images, everything, nothing, POINTS, on_point, lambda: None, progress)
+    if isinstance(work.candidate, HyperCandidate):
         from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 
-        hyper = HyperTrainer(candidate, seed)
+        hyper = HyperTrainer(work.candidate, work.seed)
         # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.
-        fold = Fold(images, everything, splits.folds[0], lambda n, of, fitted, *_: on_epoch(n, of, fitted), check)
-        hyper.train(fold)
+        hyper.train(fold._replace(held_out=work.held_out))
         return hyper
-    trainer = Trainer(candidate, len(everything), seed)
-    epochs = candidate.recipe.epochs
-    for epoch in range(1, epochs + 1):
-        on_epoch(epoch, epochs, trainer.epoch(images, everything, check))
+    trainer = Trainer(work.candidate, len(everything), work.seed)
+    trainer.train(fold)
     return trainer
 
 
-def _saved(folder: StudyFolder, trainer: _Trained) -> Path:
-    """Writes the model to a folder beside its place, where what is known of it joins it before both are moved."""
-    beside = folder.model.parent.with_name(".best.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+def _save(trainer: "Trainer | HyperTrainer", model: Path) -> None:
     try:
-        trainer.model().save(beside / folder.model.name)
+        trainer.model().save(model)
     except (NotImplementedError, TypeError, ValueError) as error:
-        shutil.rmtree(beside)
         reason = str(error).strip().split("\n\n")[0].replace("\n", " ")
-        raise SearchError(f"{folder.model}: the model cannot be saved, and was not kept: {reason}") from error
-    return beside
+        raise SearchError(
+            f"{model.parent.parent / 'best' / model.name}: the model cannot be saved, and was not kept: {reason}"
+        ) from error
 
 
 def _all(images: ImageSet) -> NDArray[np.int32]:

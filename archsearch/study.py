@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,17 +17,21 @@ from filelock import FileLock, Timeout
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.sources import load_data
-from archsearch.data.splits import Splits, make_splits
+from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, SearchError, StudyError
 from archsearch.interop.candidates import HyperCandidates
 from archsearch.report.collect import ReportData, collect
+from archsearch.retrain import retrain
 from archsearch.search import record
+from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig
-from archsearch.search.coordinator import Coordinator, Progress
+from archsearch.search.coordinator import PLAN, SESSIONS, Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
+from archsearch.search.images import SearchImages
+from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
@@ -36,10 +41,10 @@ from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
 from archsearch.space.load import load_space
 from archsearch.space.suggest import Suggestion
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
+from archsearch.training.job import Point
 
 if TYPE_CHECKING:
     from archsearch.export import Exported
-    from archsearch.training.fit import Score
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +82,7 @@ class Study:
 
     def best(self) -> TrialRecord | None:
         """The best trial that has run every fold, or None before the first."""
-        return next(iter(record.ranking(self.trials())), None)
+        return record.pick_winner(self.trials(), self.info.prefer)
 
     @property
     def is_retrained(self) -> bool:
@@ -85,11 +90,16 @@ class Study:
         best, winner = self.best(), self.winner()
         return bool(best and winner and best.number == winner.trial and self.folder.model.is_file())
 
+    def collect(self) -> ReportData:
+        """How the study stands, as plain data."""
+        plan = open_study(self.folder).user_attrs.get(PLAN)
+        return collect(self.info, self.trials(), self.winner(), Plan.model_validate(plan) if plan else None)
+
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
         from archsearch.report.page import write_report
 
-        data = collect(self.info, self.trials(), self.winner())
+        data = self.collect()
         write_report(self.folder, data)
         return data
 
@@ -117,16 +127,18 @@ class Study:
 
     def retrain(
         self,
-        on_epoch: "Callable[[int, int, Score], None]" = lambda epoch, epochs, score: None,
+        on_point: Callable[[Point], None] = lambda point: None,
         interrupted: Callable[[], bool] = lambda: False,
+        seconds: float | None = None,
     ) -> WinnerInfo | None:
         """Trains the best candidate on all but the test set, scores it once and saves it in best/.
 
         What is already there is kept if it is the same trial's: the test set is not opened again.
 
         Args:
-            on_epoch: Called after each epoch with its number from 1, how many there are, and the training score.
-            interrupted: Asked between steps; True ends the training and leaves everything as it was.
+            on_point: Told a few times how far the training has come.
+            interrupted: Asked a few times a second; True ends the training and leaves everything as it was.
+            seconds: If the training would take longer, it goes through its recipe faster, and is over by then.
 
         Returns:
             What is known of the model in best/; None if interrupted.
@@ -139,14 +151,25 @@ class Study:
         best = self.best()
         if best is None:
             raise SearchError(
-                f"{self.path}: no trial has run all {self.info.folds} folds, so there is no winner; continue the search"
+                f"{self.path}: no trial has run all its folds, so there is no winner; continue the search"
                 " with more --time or more --trials"
             )
-        with environment(TENSORFLOW), stderr_to(os.devnull):
-            from archsearch.retrain import retrain
-
         with locked(self.folder):
-            return retrain(self.folder, self.info, best, self.splits(), on_epoch, interrupted)
+            return retrain(self.folder, self.info, best, self.splits(), on_point, interrupted, seconds)
+
+    def retraining_seconds(self, budget: Budget) -> float | None:
+        """How long retraining the best candidate may take so that all is done within `budget`; None if it is unlimited.
+
+        Even with the time over it gets a quarter of what it needs.
+        """
+        best = self.best()
+        if budget.seconds is None or best is None:
+            return None
+        image = image_seconds(best) or 0.0
+        sessions: list[list[float]] = open_study(self.folder).user_attrs.get(SESSIONS, [])
+        spent = sum(end - start for start, end in sessions) + (time.time() - sessions[-1][1] if sessions else 0.0)
+        left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
+        return max(left, best.reports[-1].epochs * self.info.train_images * image / 4)
 
     def export(self, formats: Sequence[str]) -> "list[Exported]":
         """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.export`."""
@@ -187,7 +210,7 @@ def run_search(
         SearchError: Trial after trial failed, or nothing could be drawn. What is finished is kept.
     """
     candidates, data = _load(config)
-    splits = make_splits(data, config.folds, config.seed)
+    splits = make_splits(data, config.folds or parts_for(data), config.seed)
     info = _describe(config, candidates, data, splits)
     folder = StudyFolder(config.out)
     _check_folder(folder, info)
@@ -195,15 +218,18 @@ def run_search(
     with locked(folder):
         study = _open_or_create(folder, info, candidates)
         study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials))
-        study.pruner = PRUNERS[config.pruner](candidates.most_epochs)
+        study.pruner = PRUNERS[config.pruner]()
         ended = Coordinator(
             study=study,
             candidates=candidates,
-            images=splits.train.path,
-            folds=splits.folds,
+            images=SearchImages(splits.train.path, len(splits.train.labels), splits.folds, len(splits.test.labels)),
             seed=config.seed,
             budget=config.budget,
             executor=LocalExecutor(config.workers),
+            began=config.began,
+            given=config.given,
+            pruner=config.pruner,
+            objectives=config.objectives,
             watch=watch,
             interrupted=interrupted,
         ).run()
@@ -231,7 +257,7 @@ def suggestion(config: SearchConfig) -> str:
 
 def _suggested(config: SearchConfig) -> tuple[Suggestion, Dataset]:
     data = load_data(config.data, config.size)
-    return suggest_space(data, config.folds, str(StudyFolder(config.out).space)), data
+    return suggest_space(data, config.folds or parts_for(data), str(StudyFolder(config.out).space)), data
 
 
 @contextlib.contextmanager
@@ -261,17 +287,25 @@ def _load(config: SearchConfig) -> tuple[Candidates, Dataset]:
         if not config.trust_code:
             raise InputError(untrusted(file))
         data = load_data(config.data, config.size)
-        recipe = HyperRecipe(batch_size=config.batch_size or BATCH_SIZE, epochs=config.epochs or EPOCHS)
+        recipe = HyperRecipe(batch_size=config.batch_size or BATCH_SIZE, epochs=_whole(config.epochs or EPOCHS))
         return HyperCandidates(file, data.task, recipe), data
     if str(file).endswith(".py"):
         raise InputError(f"{file}: found a Python file, expected a space file, or a HyperModel in it: '{file}:NAME'")
-    for name in ("epochs", "batch_size"):
-        if getattr(config, name) is not None:
-            option = name.replace("_", "-")
-            raise InputError(f"--{option}: only for a HyperModel; expected 'training: {{{name}: …}}' in {file}")
+    if config.batch_size is not None:
+        raise InputError(f"--batch-size: only for a HyperModel; expected 'training: {{batch_size: …}}' in {file}")
+    if config.epochs is not None and load_space(file, config.trust_code).most_epochs is not None:
+        raise InputError(
+            f"--epochs: {file} has 'epochs' in 'training' already; take them out there, or give no --epochs"
+        )
     load_space(file, config.trust_code)
     data = load_data(config.data, config.size)
     return SpaceCandidates(check_space(file, data.task, config.trust_code), data.task), data
+
+
+def _whole(epochs: float) -> int:
+    if epochs != int(epochs):
+        raise InputError(f"--epochs: found {epochs:g}, expected a whole number for a HyperModel")
+    return int(epochs)
 
 
 def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, splits: Splits) -> StudyInfo:
@@ -289,7 +323,8 @@ def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, split
         train_images=len(splits.train.labels),
         test_images=len(splits.test.labels),
         test_origin=splits.test_origin,
-        folds=config.folds,
+        folds=len(splits.folds),
+        all_folds=config.folds is not None,
         folds_hash=splits.folds_hash,
         seed=config.seed,
         sampler=config.sampler,
@@ -297,6 +332,12 @@ def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, split
         out=str(config.out),
         trials=config.budget.trials,
         seconds=config.budget.seconds,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        first_rung=config.first_rung,
+        finalists=config.finalists,
+        objectives=config.objectives,
+        prefer=config.prefer,
     )
 
 
@@ -308,6 +349,8 @@ SAME = {
     "seed": "--seed has changed",
     "sampler": "--sampler has changed",
     "pruner": "--pruner has changed",
+    "epochs": "--epochs has changed",
+    "objectives": "--objective has changed",
     "folds_hash": "the split into folds has changed",
 }
 """What must be as it was when a study began for it to go on, and what to say when it is not."""
@@ -343,8 +386,8 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates
         return study
     # study.json comes last: without it there is no study, and the next start begins afresh.
     folder.journal.unlink(missing_ok=True)
-    study = create_study(folder)
-    study.enqueue_trial(candidates.baseline.point)
+    study = create_study(folder, info.objectives)
+    study.enqueue_trial(dict(candidates.baseline))
     for name, text in candidates.copies.items():
         write_whole(folder.path / name, text)
     write_whole(folder.info, info.model_dump_json(indent=2))

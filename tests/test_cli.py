@@ -311,14 +311,14 @@ def test_too_little_time_for_one_trial(cli: Cli, tmp_path: Path) -> None:
     assert done.code == 1
     assert "search over: the time is spent\n" in done.out
     assert re.fullmatch(
-        r"\S+/study: no trial has run all 3 folds, so there is no winner; continue the search .*\n", done.err
+        r"\S+/study: no trial has run all its folds, so there is no winner; continue the search .*\n", done.err
     )
     study = Study(tmp_path / "study")
     assert {trial.state for trial in study.trials()} <= {"interrupted"}
     assert study.folder.report.is_file()
     again = cli("retrain", study.path)
     assert again.code == 1
-    assert "no trial has run all 3 folds" in again.err
+    assert "no trial has run all its folds" in again.err
     assert re.search(r"^trials  (1 interrupted|none yet)$", cli("status", study.path).out, re.MULTILINE)
     assert cli("report", study.path).code == 0
     for words, message in [
@@ -406,11 +406,11 @@ class Terminal:
 
 @pytest.mark.slow
 def test_a_search_in_a_terminal_is_shown_live_until_ctrl_c(cli: Cli, tmp_path: Path) -> None:
-    small = said_in(tmp_path / "small.yaml", SMALL.replace("epochs: 2", "epochs: 10_000"))
+    small = said_in(tmp_path / "small.yaml", SMALL.replace("epochs: 2", "epochs: 500"))
     study = Study(tmp_path / "study")
     with closing(Terminal("search", small, "--trials", 9, "--workers", 1, "--out", study.path)) as terminal:
         terminal.until(r"0 of 9 trials")
-        terminal.until(r"trial 0 +fold 0 +epoch [1-9]\d*/10000 +\d+\.\d\d %")
+        terminal.until(r"trial 0 +fold 0 +epoch [1-9]\d*(\.\d)?/500 +\d+\.\d\d %")
         status = cli("status", study.path)
         assert (status.code, status.err) == (0, "")
         assert "trials  1 running\n" in status.out

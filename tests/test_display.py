@@ -1,16 +1,29 @@
 """What the terminal shows, as text."""
 
 import re
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 from candidates import architecture, block, candidate
+from report_studies import info
 from rich.console import Console
 
 from archsearch import display
-from archsearch.display import PlainLines, clock, ended_line, follow, percent, progress_view
+from archsearch.display import (
+    PlainLines,
+    clock,
+    ended_line,
+    follow,
+    percent,
+    progress_view,
+    ranking_table,
+    study_lines,
+)
+from archsearch.report.collect import ReportData, collect
 from archsearch.search.budget import Budget
 from archsearch.search.coordinator import Progress
+from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord, ranking
 from archsearch.space.architecture import Stage
 from archsearch.training.job import Report
@@ -25,7 +38,9 @@ def record(number: int, state: State, scores: tuple[float, ...] = (), **changes:
         "digest": str(number),
         "parameters": 1_000 * (number + 1),
         "flops": 20_000,
-        "reports": tuple(Report(number, fold, 1, 1, 0.5, 0.9, 0.5, score, 1.0) for fold, score in enumerate(scores)),
+        "reports": tuple(
+            Report(number, fold, 1, 1, 1_000, 0.5, 0.9, 0.5, score, 1.0) for fold, score in enumerate(scores)
+        ),
     }
     return TrialRecord.model_validate(fields | changes)
 
@@ -133,6 +148,69 @@ def test_a_line_for_a_trial_that_has_ended(ended: TrialRecord, line: str) -> Non
 def told(lines: PlainLines, console: Console, now: Progress) -> list[str]:
     lines(now)
     return console.export_text().splitlines()
+
+
+PLAN = Plan(epochs=3, folds=2, rungs=(1 / 9,), points=(1 / 9, 1.0), finalists=2, images=54_000)
+LINE = "plan: 3 epochs, 2 of 10 folds, first ones dropped after 11% of a fold (18,000 images), 2 finalists"
+
+
+def test_a_finalist_is_shown_with_what_it_did_again() -> None:
+    best = record(0, "complete", (0.95, 0.96, 0.97)).model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
+    assert "best: 95.50 ± 0.58 %, confirmed at 95.00 %  trial 0" in shown(progress_view(progress(best)))
+    again = record(7, "confirmation", (0.94, 0.95, 0.96), confirms=0, reason="whatever")
+    assert ended_line(again) == "trial 0 confirmed at 95.00 %: trial 7, with a fresh seed"
+
+
+def test_the_plan_is_told_when_it_is_made_and_when_it_changes() -> None:
+    console = Console(record=True, file=StringIO(), width=40)
+    lines = PlainLines(console)
+    now = replace(progress(record(0, "running")), plan=PLAN, parts=10)
+    assert told(lines, console, now) == [f"1:15  {LINE}"]
+    assert told(lines, console, now) == []
+    fewer = replace(now, plan=PLAN.model_copy(update={"folds": 1}))
+    assert told(lines, console, fewer) == [f"1:15  {LINE.replace('2 of 10', '1 of 10')}"]
+    assert LINE in shown(progress_view(now), width=120)
+
+
+def test_fractions_of_an_epoch() -> None:
+    part = Report(0, 0, 0.16666, 0.5, 1_000, 0.5, 0.9, 0.5, 0.8, 1.0)
+    assert "epoch 0.167/0.5" in shown(progress_view(progress(record(0, "running", reports=(part,)))))
+
+
+def report_data(*records: TrialRecord, plan: Plan | None = PLAN, **changes: object) -> ReportData:
+    return collect(info(folds=10, all_folds=False, **changes), records, None, plan)
+
+
+def test_the_ranking_has_a_column_for_confirmations_when_there_are_any() -> None:
+    best = record(0, "complete", (0.95, 0.96, 0.97))
+    other = record(1, "complete", (0.9, 0.9, 0.9))
+    header, first, second = shown(ranking_table(report_data(other, best)), 120).splitlines()
+    assert header.split()[:4] == ["rank", "trial", "accuracy", "parameters"]
+    confirmed = best.model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
+    header, first, second = shown(ranking_table(report_data(other, confirmed)), 120).splitlines()
+    assert header.split()[:5] == ["rank", "trial", "accuracy", "confirmed", "parameters"]
+    assert re.match(r" +1 +0 +95\.50 ± 0\.58 % +95\.00 % +1,000 ", first)
+    assert re.match(r" +2 +1 +90\.00 ± 0\.00 % +– +2,000 ", second)
+
+
+def test_with_several_objectives_the_ranking_is_of_the_front() -> None:
+    beaten = record(1, "complete", (0.9, 0.9, 0.9))
+    data = report_data(beaten, record(0, "complete", (0.95, 0.96, 0.97)), objectives=("accuracy", "parameters"))
+    _, *rows, caption = shown(ranking_table(data), 120).splitlines()
+    assert [row.split()[1] for row in rows] == ["0"]
+    assert caption.strip() == "1 more in the report"
+
+
+def test_the_state_of_a_study_has_its_plan_and_what_dropping_saved() -> None:
+    whole = record(0, "complete", (0.95, 0.96), seconds=900.0)
+    lines = study_lines(report_data(whole, record(1, "pruned", (0.5,), seconds=60.0))).splitlines()
+    assert lines[2] == "trials  1 complete, 1 pruned"
+    assert lines[4:] == [
+        LINE.replace("plan: ", "plan    "),
+        # 107,000 images were left, at a second for 1,000.
+        "saved   about 2 of 18 worker minutes, by dropping 1 early",
+    ]
+    assert len(study_lines(report_data(whole, plan=None)).splitlines()) == 4
 
 
 def test_plain_lines_tell_each_end_once() -> None:

@@ -21,6 +21,7 @@ from archsearch.search.coordinator import TRIED
 from archsearch.search.folder import StudyFolder, write_whole
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.study import Study, run_search
+from archsearch.training.job import Point
 
 pytestmark = pytest.mark.slow
 shared = pytest.mark.xdist_group("study")
@@ -56,7 +57,12 @@ def test_the_baseline_is_trial_0_as_the_space_says(searched: Searched) -> None:
 @shared
 def test_complete_trials_have_every_fold_and_are_ranked_by_their_mean(searched: Searched) -> None:
     complete = [trial for trial in searched.study.trials() if trial.state == "complete"]
-    assert all(len(trial.fold_scores) == 3 and len(trial.reports) == 6 for trial in complete)
+    plan = searched.study.collect().plan
+    assert plan is not None
+    assert plan.folds == 3
+    assert all(len(trial.fold_scores) == 3 for trial in complete)
+    assert {report.share for trial in complete for report in trial.reports} >= {1.0}
+    assert {len(trial.reports) for trial in complete} == {3 * len(plan.points)}
     best = max(complete, key=lambda trial: np.mean(trial.fold_scores))
     data = searched.study.report()
     assert data.ranking[0].trial == best.number
@@ -110,7 +116,8 @@ def test_the_sealed_images_are_in_no_fold_and_not_where_the_workers_look(searche
     assert train | test == pixels(digits[..., None])
     assert np.array_equal(np.sort(np.concatenate(splits.folds)), np.arange(len(splits.train)))
     assert {job.images for job in searched.jobs} == {splits.train.path}
-    assert all(np.array_equal(np.concatenate(job.folds), np.concatenate(splits.folds)) for job in searched.jobs)
+    used = np.concatenate(splits.folds[:3])
+    assert all(np.array_equal(np.concatenate(job.folds), used) for job in searched.jobs)
     assert {path.name for path in splits.train.path.iterdir()} == {"images.npy", "labels.npy"}
     assert splits.test.path not in splits.train.path.parents
 
@@ -144,14 +151,16 @@ def test_another_best_trial_is_retrained_and_both_openings_are_told(a_copy: Stud
     assert first is not None
     other = ranking(a_copy.trials())[1].number
     write_whole(a_copy.folder.winner, first.model_copy(update={"trial": other}).model_dump_json())
-    told: list[tuple[int, int]] = []
-    again = a_copy.retrain(lambda epoch, epochs, score: told.append((epoch, epochs)))
+    told: list[Point] = []
+    again = a_copy.retrain(told.append)
     assert again is not None
     assert again.trial == first.trial
     assert again.tested_before == (first.test,)
     # The same candidate, images and seed: the same model.
     assert again.test.accuracy == first.test.accuracy
-    assert told == [(1, 2), (2, 2)]
+    assert [point.epoch for point in told] == pytest.approx([tenth / 5 for tenth in range(1, 11)], abs=0.05)
+    assert told[-1].epoch == told[-1].epochs == 2
+    assert {point.scored for point in told} == {None}
     assert a_copy.winner() == again
     assert any("opened 2 times" in remark for remark in a_copy.report().remarks)
 
@@ -294,7 +303,7 @@ def test_what_a_search_killed_at_its_beginning_left_is_no_hindrance(
 @shared
 def test_a_study_without_a_complete_trial_has_no_winner(searched: Searched, tmp_path: Path) -> None:
     study, _ = run_search(replace(searched.config, out=tmp_path / "study"), interrupted=lambda: True)
-    with pytest.raises(SearchError, match=r"no trial has run all 3 folds.* continue the search"):
+    with pytest.raises(SearchError, match=r"no trial has run all its folds.* continue the search"):
         study.retrain()
     assert study.report().ranking == ()
     assert study.folder.report.is_file()

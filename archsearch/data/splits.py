@@ -19,6 +19,9 @@ TEST_SHARE = 0.15
 FORMAT = 1
 """Of a split in the cache; to be raised when it is made differently."""
 
+PARTS, LARGE_PARTS, LARGE = 5, 10, 20_000
+"""A data set is cut into five folds, from so many images on into ten."""
+
 Indices = NDArray[np.int32]
 
 
@@ -40,6 +43,16 @@ class Splits:
     test_origin: Literal["given", "stratified"]
     folds: tuple[Indices, ...]
     folds_hash: str
+
+
+def parts_for(dataset: Dataset) -> int:
+    """Into how many folds a data set is best cut: small parts of a large one, as they leave more to train on.
+
+    Each class has an image in every fold, if there are two of it.
+    """
+    kept = len(dataset.train) * (1.0 if dataset.test is not None else 1.0 - TEST_SHARE)
+    rarest = int(np.bincount(dataset.train.labels, minlength=len(dataset.classes)).min() * kept / len(dataset.train))
+    return max(2, min(LARGE_PARTS if kept >= LARGE else PARTS, rarest))
 
 
 def make_splits(dataset: Dataset, folds: int, seed: int, cache: Path | None = None) -> Splits:

@@ -15,14 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from archsearch.errors import InputError, TrialError
-from archsearch.search.candidates import Baseline, Drawn
-from archsearch.search.executors.local import _configure_tensorflow, _context, _without_ctrl_c
+from archsearch.search.candidates import Drawn
+from archsearch.search.executors.processes import configure_tensorflow, start
 from archsearch.space.architecture import Task
 from archsearch.space.code import trust
 from archsearch.space.cost import Cost
 from archsearch.space.hyper import Built, HyperCandidate, HyperRecipe, Question, Refused, locate
 from archsearch.space.sample import Chooser, RecordingChooser, Scalar
-from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
+from archsearch.training.environment import stderr_to
 
 Answer = Callable[[Question], Scalar]
 
@@ -66,10 +66,10 @@ class HyperCandidates:
         meaning = f"{self._reference}\n{recipe.model_dump_json()}\n{built.source}"
         self.hash = hashlib.sha256(meaning.encode()).hexdigest()[:16]
         self.limits: dict[str, int] = {}
-        self.most_epochs = recipe.epochs
-        self.baseline = Baseline(point, self._drawn(built))
+        self.most_epochs = float(recipe.epochs)
+        self.baseline = point
 
-    def draw(self, chooser: Chooser) -> Drawn:
+    def draw(self, chooser: Chooser, epochs: float | None = None) -> Drawn:
         """One candidate; built to learn what it asks for, unless the same answers have been given before.
 
         Raises:
@@ -77,6 +77,10 @@ class HyperCandidates:
         """
         recording = RecordingChooser(chooser)
         return self._drawn(self._build(lambda question: _answered(question, recording)))
+
+    def typical_work(self) -> float:
+        """1.0: nothing is known of how long a user's models train."""
+        return 1.0
 
     def _drawn(self, built: Built) -> Drawn:
         candidate = HyperCandidate(code=self._reference, task=self._task, values=built.values, recipe=self._recipe)
@@ -97,12 +101,8 @@ class HyperCandidates:
 
     def _told(self, answer: Answer) -> Built | Refused:
         """Has a process build, and answers it."""
-        ours, theirs = _context().Pipe()
-        work = (theirs, self._folder, self._reference, self._task, self._recipe)
-        process = _context().Process(target=_build, args=work, name="archsearch-draw", daemon=True)
-        with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull), _without_ctrl_c():
-            process.start()
-        theirs.close()
+        arguments = (self._folder, self._reference, self._task, self._recipe)
+        process, ours = start(_build, arguments, "archsearch-draw")
         answers: tuple[Scalar, ...] = ()
         try:
             while ours.poll(BUILD_SECONDS):
@@ -145,7 +145,7 @@ def _build(connection: Connection, folder: Path, reference: str, task: Task, rec
     with stderr_to(os.devnull):
         os.dup2(2, 1)  # what a user's code prints is not for the terminal
         try:
-            _configure_tensorflow(1)
+            configure_tensorflow(1)
             trust(folder)
             from archsearch.training.hyper.drawing import draw
 

@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import keras
@@ -74,7 +75,7 @@ class _SpaceHyperModel(keras_tuner.HyperModel):
         """Trains by the recipe; arguments as those of `keras.Model.fit`."""
         recipe = self._candidate(hp).recipe
         recipe = recipe.model_copy(
-            update={"epochs": epochs or recipe.epochs, "batch_size": min(batch_size or recipe.batch_size, len(x))}
+            update={"epochs": ceil(epochs or recipe.epochs), "batch_size": min(batch_size or recipe.batch_size, len(x))}
         )
         if validation_split:
             kept = int(len(x) * (1 - validation_split))
@@ -83,7 +84,7 @@ class _SpaceHyperModel(keras_tuner.HyperModel):
         steps = -(-len(x) // recipe.batch_size)
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = norm_momentum(steps)
+                layer.momentum = norm_momentum(steps * recipe.epochs)
         _compile(model, recipe, steps)
         held = None
         if validation_data is not None:
@@ -91,7 +92,11 @@ class _SpaceHyperModel(keras_tuner.HyperModel):
             pixels = np.asarray(validation_data[0], np.float32)
             held = _batches(tf.data.Dataset.from_tensor_slices((pixels, labels)), recipe)
         return model.fit(
-            self._training(x, _whole(y), recipe), epochs=recipe.epochs, validation_data=held, shuffle=False, **kwargs
+            self._training(x, _whole(y), recipe),
+            epochs=int(recipe.epochs),
+            validation_data=held,
+            shuffle=False,
+            **kwargs,
         )
 
     def _candidate(self, hp: keras_tuner.HyperParameters) -> Candidate:
@@ -137,8 +142,25 @@ def _compile(model: keras.Model, recipe: Recipe, steps: int | None = None) -> No
     """Sets loss and optimizer; the schedule, once it is known how many steps an epoch has."""
     optimizer = build_optimizer(recipe.optimizer, model.trainable_variables)
     if steps is not None:
-        optimizer.learning_rate = learning_rate(recipe, steps * recipe.epochs)
+        whole = steps * int(recipe.epochs)
+        optimizer.learning_rate = _Schedule([learning_rate(recipe, (step + 0.5) / whole) for step in range(whole)])
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+
+
+@keras.saving.register_keras_serializable("archsearch")
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of each step, as Keras asks for it: by the number of the step, from 0."""
+
+    def __init__(self, rates: Sequence[float]) -> None:
+        self._rates = list(rates)
+
+    def __call__(self, step: Any) -> Any:
+        return tf.gather(
+            tf.constant(self._rates, tf.float32), tf.minimum(tf.cast(step, tf.int32), len(self._rates) - 1)
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {"rates": self._rates}
 
 
 def conditions(name: str, asked: Mapping[str, Mapping[Any, Scalar]]) -> list[tuple[str, list[Any]]]:

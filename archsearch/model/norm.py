@@ -15,17 +15,18 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """(N, H, W, C) float32 to the same shape; moving averages are updated when `training`."""
-        if not training:
-            return super().call(inputs, training=False, mask=mask)
+        moving = self.moving_mean.value, self.moving_variance.value
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma,
             offset=self.beta,
-            mean=tf.constant([], tf.float32),
-            variance=tf.constant([], tf.float32),
+            mean=moving[0],
+            variance=moving[1],
             epsilon=self.epsilon,
-            is_training=True,
+            exponential_avg_factor=1.0 - self.momentum,
+            is_training=bool(training),
         )
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        if training:
+            for average, updated in zip(moving, (mean, variance), strict=True):
+                average.assign(updated)
         return outputs

@@ -3,15 +3,19 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
-from math import sqrt
+from dataclasses import replace
+from itertools import accumulate, groupby, zip_longest
+from math import hypot, sqrt
 from statistics import fmean, stdev
 from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from archsearch.search.budget import learn_pace, remaining_seconds
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
-from archsearch.search.record import State, TrialRecord, find_baseline, ranking
+from archsearch.search.objectives import front, mean_latency
+from archsearch.search.plan import Plan
+from archsearch.search.record import State, TrialRecord, batched, find_baseline, level, pick_winner, ranking
 from archsearch.space.architecture import Architecture, Block, Candidate, Custom, Optimizer, Stage
 from archsearch.space.hyper import HyperCandidate
 
@@ -20,6 +24,9 @@ CURVES = 10
 
 NAMED = 6
 """A remark names this many trials; of more it gives the number."""
+
+WORKER_TIMES = ((36_000.0, 3_600.0, "hours"), (600.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
+"""From how many seconds on, divided by what, called what."""
 
 
 class _Data(BaseModel):
@@ -33,12 +40,17 @@ class Ranked(_Data):
         rank: From 1, the best.
         trial: Its number in the study.
         score: Mean validation accuracy over the folds, 0 to 1.
-        standard_error: Of the score; None for one fold.
+        standard_error: Of the score: over the folds, binomial for one fold; None if unknown.
         fold_scores: Validation accuracy of each fold, 0 to 1.
+        confirmed: Mean of the folds when it ran again with a fresh seed, 0 to 1; None if it did not. It counts in the
+            score as much as the first run does.
         level: Whether the score is within one standard error of the best, so that the order of the two is not
             established (the one-standard-error rule, Breiman et al. 1984). Also true of the best.
+        front: Whether no other one is as good in all that is wanted and better in some (Pareto); False if only accuracy
+            is wanted.
         parameters: As Keras counts them.
         flops: For one image, forward; one multiply-add is 2; 0 if unknown.
+        latency: Seconds for one image on one thread; None if it was not measured.
         seconds: Wall time of the training.
         architecture: The network in one line; for a HyperModel its hyperparameters.
         optimizer: The optimizer in one line; empty for a HyperModel.
@@ -50,9 +62,12 @@ class Ranked(_Data):
     score: float
     standard_error: float | None
     fold_scores: tuple[float, ...]
+    confirmed: float | None = None
     level: bool
+    front: bool = False
     parameters: int
     flops: int
+    latency: float | None = None
     seconds: float
     architecture: str
     optimizer: str
@@ -60,13 +75,13 @@ class Ranked(_Data):
 
 
 class Unranked(_Data):
-    """A trial that has not run every fold.
+    """A trial that has not run every fold; those that confirm another one are in neither table.
 
     Attributes:
         trial: Its number in the study.
-        state: Any but `complete`.
+        state: Any but `complete` and `confirmation`.
         reason: Why it ended; may be empty while it runs.
-        epochs: Epochs it finished, over all folds.
+        epochs: Passes over the images of a fold, over all folds.
         accuracy: The last validation accuracy it reported, 0 to 1; None if it reported none.
         parameters: As Keras counts them.
         seconds: Wall time of the training.
@@ -76,7 +91,7 @@ class Unranked(_Data):
     trial: int
     state: State
     reason: str
-    epochs: int
+    epochs: float
     accuracy: float | None
     parameters: int
     seconds: float
@@ -84,12 +99,12 @@ class Unranked(_Data):
 
 
 class Curve(_Data):
-    """One fold of one trial, epoch by epoch; the three tuples are equally long, accuracies are 0 to 1."""
+    """One fold of one trial, point by point; the three tuples are equally long, accuracies are 0 to 1."""
 
     rank: int
     trial: int
     fold: int
-    epochs: tuple[int, ...]
+    epochs: tuple[float, ...]
     accuracy: tuple[float, ...]
     val_accuracy: tuple[float, ...]
 
@@ -123,7 +138,10 @@ class Contender(_Data):
 
 
 class Gain(_Data):
-    """Winner minus baseline, fold by fold on the same images: mean and its standard error, in units of accuracy."""
+    """Winner minus baseline, fold by fold on the same images, in units of accuracy.
+
+    The standard error is over the folds; for one fold it is that of two independent scores, and None if unknown.
+    """
 
     mean: float
     standard_error: float | None
@@ -138,8 +156,11 @@ class ReportData(_Data):
         counts: Trials by state; only states that occur.
         training_seconds: Wall time of all trials, added up.
         search_seconds: Time in which at least one trial ran.
-        ranking: Complete trials, best first.
-        others: All other trials, by number.
+        saved_seconds: Training that dropped trials did not cost, estimated from the pace of each.
+        plan: What was done with the time; None for a study that has not begun.
+        ranking: Complete trials, best first; once some are confirmed, those come first.
+        leader: The trial that wins as things stand; None before one is complete.
+        others: All other trials but confirmations, by number.
         curves: Learning curves of the best `CURVES` trials, by rank, then fold.
         progress: Complete trials in the order they completed.
         winner: The retrained trial, or the first of the ranking; None if there is neither.
@@ -155,7 +176,10 @@ class ReportData(_Data):
     counts: dict[State, int]
     training_seconds: float
     search_seconds: float
+    saved_seconds: float = 0.0
+    plan: Plan | None = None
     ranking: tuple[Ranked, ...]
+    leader: int | None = None
     others: tuple[Unranked, ...]
     curves: tuple[Curve, ...]
     progress: tuple[Finish, ...]
@@ -167,27 +191,34 @@ class ReportData(_Data):
     remarks: tuple[str, ...] = ()
 
 
-def collect(info: StudyInfo, records: Sequence[TrialRecord], winner: WinnerInfo | None) -> ReportData:
+def collect(
+    info: StudyInfo, records: Sequence[TrialRecord], winner: WinnerInfo | None, plan: Plan | None = None
+) -> ReportData:
     """Everything the report says about a study.
 
     Args:
         info: What the study is.
         records: Its trials, in any order.
         winner: The retrained model, if there is one.
+        plan: What was done with the time, if that is known.
     """
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
-    best = _best(complete, winner)
+    leader = pick_winner(records, info.prefer)
+    best = _best(leader, winner)
     baseline = find_baseline(records)
     states = Counter(record.state for record in records)
     data = ReportData(
         info=info,
-        command=_command(info, records),
+        command=_command(info),
         counts={state: states[state] for state in get_args(State) if states[state]},
         training_seconds=sum(record.seconds for record in records),
         search_seconds=active_seconds(_spans(records)),
-        ranking=_rows(complete),
-        others=tuple(_unranked(record) for record in records if record.state != "complete"),
+        saved_seconds=_saved_seconds(records, plan) if plan else 0.0,
+        plan=plan,
+        ranking=_rows(complete, info.objectives),
+        leader=leader.number if leader else None,
+        others=tuple(_unranked(r) for r in records if r.state not in ("complete", "confirmation")),
         curves=tuple(
             curve for rank, record in enumerate(complete[:CURVES], start=1) for curve in _curves(rank, record)
         ),
@@ -238,6 +269,15 @@ def active_seconds(spans: Sequence[tuple[float, float]]) -> float:
     return total
 
 
+def savings(data: ReportData) -> str:
+    """What dropping candidates early has saved, as in `22 of 41 worker minutes`; empty if nothing."""
+    if not data.saved_seconds:
+        return ""
+    whole = data.saved_seconds + data.training_seconds
+    size, unit = next((size, unit) for start, size, unit in WORKER_TIMES if whole >= start)
+    return f"{data.saved_seconds / size:.0f} of {whole / size:.0f} worker {unit}"
+
+
 def _stage_line(stage: Stage) -> str:
     runs = [(name, len(list(run))) for name, run in groupby(map(_block_name, stage.blocks))]
     text = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in runs)
@@ -250,11 +290,8 @@ def _block_name(block: Block) -> str:
     return f"{kind}{block.kernel}-{block.filters}".replace("_", " ")
 
 
-def _rows(complete: Sequence[TrialRecord]) -> tuple[Ranked, ...]:
-    if not complete:
-        return ()
-    best = complete[0]
-    threshold = _score(best) - (best.standard_error or 0.0)
+def _rows(complete: Sequence[TrialRecord], objectives: Sequence[str]) -> tuple[Ranked, ...]:
+    unbeaten = {record.number for record in front(complete, objectives)} if len(objectives) > 1 else set()
     return tuple(
         Ranked(
             rank=rank,
@@ -262,9 +299,12 @@ def _rows(complete: Sequence[TrialRecord]) -> tuple[Ranked, ...]:
             score=_score(record),
             standard_error=record.standard_error,
             fold_scores=record.fold_scores,
-            level=_score(record) >= threshold,
+            confirmed=fmean(record.confirmed) if record.confirmed else None,
+            level=level(record, complete[0]),
+            front=record.number in unbeaten,
             parameters=record.parameters,
             flops=record.flops,
+            latency=mean_latency(record),
             seconds=record.seconds,
             architecture=candidate_line(record.candidate),
             optimizer=""
@@ -276,12 +316,28 @@ def _rows(complete: Sequence[TrialRecord]) -> tuple[Ranked, ...]:
     )
 
 
+def _saved_seconds(records: Sequence[TrialRecord], plan: Plan) -> float:
+    dropped = [record for record in records if record.state == "pruned" and record.reports]
+    pace = learn_pace(records)
+    start = pace.start_seconds if pace else 0.0
+    return sum(remaining_seconds(_without(start, record), plan.folds, plan.images) for record in dropped)
+
+
+def _without(start_seconds: float, record: TrialRecord) -> TrialRecord:
+    # What starting took is in the first report, and would count as the pace of a trial that has no other one.
+    first, *others = record.reports
+    if others:
+        return record
+    alone = replace(first, seconds=max(first.seconds - start_seconds, 0.0))
+    return record.model_copy(update={"reports": (alone,)})
+
+
 def _unranked(record: TrialRecord) -> Unranked:
     return Unranked(
         trial=record.number,
         state=record.state,
         reason=record.reason,
-        epochs=len(record.reports),
+        epochs=record.epochs_done,
         accuracy=record.reports[-1].val_accuracy if record.reports else None,
         parameters=record.parameters,
         seconds=record.seconds,
@@ -323,9 +379,9 @@ def _spans(records: Sequence[TrialRecord]) -> list[tuple[float, float]]:
     ]
 
 
-def _best(complete: Sequence[TrialRecord], winner: WinnerInfo | None) -> Contender | None:
+def _best(picked: TrialRecord | None, winner: WinnerInfo | None) -> Contender | None:
     if winner is None:
-        return _contender(complete[0]) if complete else None
+        return _contender(picked) if picked else None
     return Contender(
         trial=winner.trial,
         state="complete",
@@ -353,28 +409,42 @@ def _contender(record: TrialRecord) -> Contender:
 def _gain(winner: TrialRecord | None, baseline: TrialRecord | None) -> Gain | None:
     if winner is None or baseline is None or baseline.state != "complete" or winner.number == baseline.number:
         return None
-    differences = [ours - theirs for ours, theirs in zip(winner.fold_scores, baseline.fold_scores, strict=True)]
-    error = stdev(differences) / sqrt(len(differences)) if len(differences) > 1 else None
+    differences = [ours - theirs for ours, theirs in zip(_fold_means(winner), _fold_means(baseline), strict=False)]
+    if len(differences) > 1:
+        error: float | None = stdev(differences) / sqrt(len(differences))
+    elif winner.standard_error is None or baseline.standard_error is None:
+        error = None
+    else:
+        error = hypot(winner.standard_error, baseline.standard_error)
     return Gain(mean=fmean(differences), standard_error=error)
+
+
+def _fold_means(record: TrialRecord) -> list[float]:
+    """The score of each fold, over the trial's own run and those that confirm it."""
+    runs = (record.fold_scores, *batched(record.confirmed, len(record.fold_scores)))
+    return [fmean(score for score in scores if score is not None) for scores in zip_longest(*runs)]
 
 
 def _score(record: TrialRecord) -> float:
     return record.score or 0.0
 
 
-def _command(info: StudyInfo, records: Sequence[TrialRecord]) -> str:
-    hyper = next((r.candidate.recipe for r in records if isinstance(r.candidate, HyperCandidate)), None)
+def _command(info: StudyInfo) -> str:
     options = {
         "data": info.data,
         "size": info.size,
-        "folds": info.folds,
+        "folds": info.folds if info.all_folds else None,
         "seed": info.seed,
         "sampler": info.sampler,
         "pruner": info.pruner,
         "trials": info.trials,
         "time": f"{info.seconds:.0f}s" if info.seconds else None,
-        "epochs": hyper.epochs if hyper else None,
-        "batch-size": hyper.batch_size if hyper else None,
+        "epochs": f"{info.epochs:g}" if info.epochs else None,
+        "batch-size": info.batch_size,
+        "first-rung": info.first_rung,
+        "finalists": info.finalists,
+        "objective": ",".join(info.objectives) if len(info.objectives) > 1 else None,
+        "prefer": info.prefer if info.prefer != "accuracy" else None,
         "out": info.out,
     }
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
@@ -400,12 +470,24 @@ def _ties(data: ReportData) -> Iterator[str]:
 
 def _selection(data: ReportData) -> Iterator[str]:
     count = len(data.ranking)
-    if data.winner and count > 1:
-        unbiased = " The test score is not." if len(data.openings) == 1 else ""
-        yield (
-            f"The winner was picked as the best of {count}, so its cross-validated score is likely a little "
-            f"optimistic.{unbiased}"
-        )
+    if data.winner is None or count == 1:
+        return
+    unbiased = " The test score is not." if len(data.openings) == 1 else ""
+    finalists = sum(row.confirmed is not None for row in data.ranking)
+    if finalists > 1:
+        yield f"The {finalists} best ran again with a fresh seed before one of them won."
+    if data.winner.trial == data.leader != data.ranking[0].trial:
+        yield "The winner is the smallest of those that are within one standard error of the best, as was asked for."
+    yield (
+        f"The winner was picked as the best of {count}, so its cross-validated score is likely a little "
+        f"optimistic.{unbiased}"
+    )
+
+
+def _savings(data: ReportData) -> Iterator[str]:
+    if saved := savings(data):
+        dropped = data.counts["pruned"]
+        yield f"Dropping {dropped} candidate{'s' if dropped > 1 else ''} early saved about {saved}."
 
 
 def _reopened(data: ReportData) -> Iterator[str]:
@@ -417,8 +499,8 @@ def _reopened(data: ReportData) -> Iterator[str]:
 
 
 def _overtaken(data: ReportData) -> Iterator[str]:
-    if data.retrained and data.ranking and data.ranking[0].trial != data.retrained.trial:
-        yield f"The retrained model is trial {data.retrained.trial}; trial {data.ranking[0].trial} now ranks first."
+    if data.retrained and data.leader is not None and data.leader != data.retrained.trial:
+        yield f"The retrained model is trial {data.retrained.trial}; trial {data.leader} would win now."
 
 
 def _against_baseline(data: ReportData) -> Iterator[str]:
@@ -448,5 +530,5 @@ def _trials(numbers: Sequence[int]) -> str:
     return f"Trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-REMARKS = (_too_few, _ties, _selection, _reopened, _overtaken, _against_baseline, _failures)
+REMARKS = (_too_few, _ties, _selection, _savings, _reopened, _overtaken, _against_baseline, _failures)
 """Each looks at the data and yields what a careful reader should know; in the order they are shown."""

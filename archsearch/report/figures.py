@@ -1,6 +1,7 @@
 """ReportData → plotly figures. Colours of text, grid and marks are left to the page, which knows light from dark."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -26,12 +27,15 @@ ACCENT, QUIET = PALETTE[0], "#8a8f98"
 FAINT = "4d"
 """Appended to a colour: 30 % opaque."""
 
+MOST_POINTS = 1000
+"""Of more complete trials only the best are drawn as dots."""
+
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (2 * 60.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From how many seconds on, divided by what, called what."""
 
 
 def learning_curves(data: ReportData) -> go.Figure:
-    """Accuracy after each epoch of the best trials: validation above, training below, one colour a trial.
+    """Accuracy of the best trials as they trained: validation above, training below, one colour a trial.
 
     Fold 0 is drawn strong, later folds faint; a click on a trial in the legend hides all of it.
     """
@@ -57,23 +61,24 @@ def learning_curves(data: ReportData) -> go.Figure:
                     "color": PALETTE[curve.rank - 1] + ("" if curve.fold == 0 else FAINT),
                     "width": 2.5 if curve.rank == 1 else 1.5,
                 },
-                hovertemplate=f"trial {curve.trial}, fold {curve.fold}, epoch %{{x}}: %{{y:.2%}}<extra></extra>",
+                hovertemplate=f"trial {curve.trial}, fold {curve.fold}, epoch %{{x:.3~g}}: %{{y:.2%}}<extra></extra>",
             )
     figure.update_yaxes(tickformat=".0%")
     if data.curves:
         figure.update_yaxes(range=_settled([curve.val_accuracy for curve in data.curves]), row=1, col=1)
         figure.update_yaxes(range=_settled([curve.accuracy for curve in data.curves]), row=2, col=1)
     most = max((curve.epochs[-1] for curve in data.curves), default=1)
-    figure.update_xaxes(title="epoch", dtick=1 if most <= 12 else None, row=2, col=1)
+    figure.update_xaxes(title="epochs", dtick=1 if 3 <= most <= 12 else None, rangemode="tozero", row=2, col=1)
     figure.update_annotations(x=0.0, xanchor="left", font={"size": 13})
     return _plain(figure, height=620)
 
 
 def score_vs_size(data: ReportData) -> go.Figure:
-    """Score against parameters (log scale) of all complete trials; bars are one standard error either way."""
+    """Score against parameters (log scale) of complete trials, the best of many; bars are one standard error."""
     figure = go.Figure()
     marked = {contender.trial for contender in (data.winner, data.baseline) if contender}
-    rows = [row for row in data.ranking if row.trial not in marked]
+    drawn = [row for row in data.ranking if row.rank <= MOST_POINTS or row.trial in marked]
+    rows = [row for row in drawn if row.trial not in marked]
     figure.add_scatter(
         x=[row.parameters for row in rows],
         y=[row.score for row in rows],
@@ -87,39 +92,51 @@ def score_vs_size(data: ReportData) -> go.Figure:
     _mark(figure, data.baseline, "baseline", "diamond", PALETTE[1])
     if data.winner and (data.baseline is None or data.winner.trial != data.baseline.trial):
         _mark(figure, data.winner, "winner", "star", ACCENT)
-    sizes = [row.parameters for row in data.ranking]
+    if data.info.objectives == ("accuracy", "parameters"):
+        front = sorted((row.parameters, row.score) for row in drawn if row.front)
+        figure.add_scatter(
+            x=[parameters for parameters, _ in front],
+            y=[score for _, score in front],
+            mode="lines",
+            name="front",
+            line={"color": ACCENT, "width": 1.5, "shape": "hv"},
+            hoverinfo="skip",
+        )
+    sizes = [row.parameters for row in drawn]
     # Left to itself, plotly labels every digit of a decade or two, which does not fit a phone.
     dtick = "D2" if sizes and max(sizes) < 100 * min(sizes) else None
     figure.update_xaxes(type="log", title="parameters", tickformat="~s", dtick=dtick)
-    _score_axis(figure, [row.score + sign * (row.standard_error or 0.0) for row in data.ranking for sign in (-1, 1)])
+    _score_axis(figure, [row.score + sign * (row.standard_error or 0.0) for row in drawn for sign in (-1, 1)])
     return _plain(figure, height=420)
 
 
 def best_so_far(data: ReportData) -> go.Figure:
-    """The best score against time into the search, pauses left out; each complete trial is a dot."""
+    """The best score against time into the search, pauses left out; the dots are complete trials, the best of many."""
     divisor, unit = next((by, name) for start, by, name in UNITS if data.search_seconds >= start)
-    times = [finish.seconds / divisor for finish in data.progress]
+    drawn = {row.trial for row in data.ranking[:MOST_POINTS]}
+    dots = [finish for finish in data.progress if finish.trial in drawn]
+    steps = [next(group) for _, group in groupby(data.progress, key=lambda finish: finish.best)]
     figure = go.Figure()
     figure.add_scatter(
-        x=times,
-        y=[finish.score for finish in data.progress],
+        x=[finish.seconds / divisor for finish in dots],
+        y=[finish.score for finish in dots],
         mode="markers",
         name="complete trials",
         marker={"color": QUIET, "size": 6, "opacity": 0.6},
-        text=[f"trial {finish.trial}" for finish in data.progress],
+        text=[f"trial {finish.trial}" for finish in dots],
         hovertemplate=f"%{{text}}: %{{y:.2%}} after %{{x:.1f}} {unit}<extra></extra>",
     )
     # The line is carried on to the end of the search: no trial after the last dot was better.
     figure.add_scatter(
-        x=[*times, data.search_seconds / divisor] if times else [],
-        y=[finish.best for finish in [*data.progress, *data.progress[-1:]]],
+        x=[*(step.seconds / divisor for step in steps), data.search_seconds / divisor] if steps else [],
+        y=[step.best for step in [*steps, *steps[-1:]]],
         mode="lines",
         name="best so far",
         line={"color": ACCENT, "width": 2.5, "shape": "hv"},
         hovertemplate=f"best after %{{x:.1f}} {unit}: %{{y:.2%}}<extra></extra>",
     )
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
-    _score_axis(figure, [finish.score for finish in data.progress])
+    _score_axis(figure, [finish.score for finish in (*dots, *steps)])
     return _plain(figure, height=360)
 
 

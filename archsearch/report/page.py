@@ -1,7 +1,7 @@
 """ReportData → report.html, leaderboard.csv and report.json in the study's folder. The page needs no network."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from math import sqrt
@@ -14,13 +14,16 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
-from archsearch.report.collect import ReportData
+from archsearch.report.collect import ReportData, Unranked
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
 from archsearch.space.hyper import HyperCandidate, Value
 
 SHOWN = 20
-"""Rows of the ranking that are seen at once; the rest unfold."""
+"""Rows of the ranking that are seen at once; the rest unfold, so many at a time:"""
+PIECE = 100
+MOST_ROWS = 500
+"""A table has so many rows; the other trials are in the files beside the page."""
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -40,9 +43,9 @@ def write_report(folder: StudyFolder, data: ReportData) -> None:
 
 def leaderboard(data: ReportData) -> pd.DataFrame:
     """One row a complete trial, best first; scores are 0 to 1, `fold_0`, `fold_1`, … the scores of the folds."""
-    columns = ["rank", "trial", "score", "standard_error"]
-    folds = [f"fold_{fold}" for fold in range(data.info.folds)]
-    after = ["parameters", "flops", "seconds", "architecture", "optimizer", "batch_size", "epochs"]
+    columns = ["rank", "trial", "score", "standard_error", "confirmed"]
+    folds = [f"fold_{fold}" for fold in range(max([_folds_run(data), *(len(row.fold_scores) for row in data.ranking)]))]
+    after = ["parameters", "flops", "latency", "seconds", "architecture", "optimizer", "batch_size", "epochs"]
     rows = [
         row.model_dump(exclude={"fold_scores", "candidate"})
         | dict(zip(folds, row.fold_scores, strict=False))
@@ -62,6 +65,8 @@ def render(study: str, data: ReportData) -> str:
             study=study,
             data=data,
             info=data.info,
+            folds_run=_folds_run(data),
+            winner_row=next((row for row in data.ranking if data.winner and row.trial == data.winner.trial), None),
             digits=digits(data.info.train_images),
             test_digits=digits(data.info.test_images),
             test=data.retrained.test if data.retrained else None,
@@ -70,8 +75,22 @@ def render(study: str, data: ReportData) -> str:
             figures=drawn,
             plotly=Markup(get_plotlyjs()) if drawn else "",
             shown=SHOWN,
+            piece=PIECE,
+            most_rows=MOST_ROWS,
+            most_points=figures.MOST_POINTS,
+            others=listed(data.others),
         )
     )
+
+
+def listed(others: Sequence[Unranked]) -> list[Unranked]:
+    """The trials of `others` that have a row on the page, by number: those that failed, then the newest."""
+    wanted = sorted(others, key=lambda other: (other.state != "failed", -other.trial))[:MOST_ROWS]
+    return sorted(wanted, key=lambda other: other.trial)
+
+
+def _folds_run(data: ReportData) -> int:
+    return data.plan.folds if data.plan else data.info.folds
 
 
 def digits(images: int) -> int:

@@ -1,13 +1,18 @@
 """What a search may use, what is spent, and how long things will take: pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import median
 
 from archsearch.search.record import TrialRecord
+from archsearch.training.job import Report
 
-REPORT_SECONDS = 20.0
-"""What loading TensorFlow, scoring the test set and writing the report may take; of a short budget, a fifth."""
+REPORT_SECONDS = 4.0
+"""What saving the model and writing the report may take; of a short budget, a fifth."""
+TESTING = 1 / 3
+"""Scoring an image takes so much of training on one."""
+RETRAINING_SPEED = 1.15
+"""Retraining has all cores; several threads on one network do little more than one."""
 
 
 @dataclass(frozen=True)
@@ -29,54 +34,74 @@ class Budget:
         return min(1.0, max(by_trials, by_time))
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast this machine trains, learnt from the trials so far.
+
+    Attributes:
+        unit_seconds: Seconds that one worker trains on an image, for each unit of a candidate's work (`Drawn.work`).
+        start_seconds: A trial's time before its first step.
+    """
+
+    unit_seconds: float
+    start_seconds: float
+
+    def image_seconds(self, work: float) -> float:
+        """How long training on one image takes, for a candidate of so much `work`."""
+        return self.unit_seconds * work
+
+
 def trained(records: Sequence[TrialRecord]) -> int:
     """How many trials count against the budget: those that trained or are training and were not interrupted."""
-    return sum(record.state in ("running", "complete", "pruned", "failed") for record in records)
+    counted = ("running", "complete", "pruned", "failed")
+    return sum(record.state in counted and record.confirms is None for record in records)
 
 
-def retraining_seconds(record: TrialRecord, folds: int) -> float:
-    """How long retraining `record`'s candidate will take, by its own epochs so far; 0.0 before the first.
+def image_seconds(record: TrialRecord) -> float | None:
+    """How long `record` takes to train on an image, scoring on the way included; None before it is known.
 
-    Retraining sees folds / (folds - 1) times the images of a fold's training, and no validation.
+    The first report of a trial has its start in it and counts only when there is no other.
     """
-    if not record.reports:
+    spans = list(_spans(record.reports))
+    spans = spans[1:] or spans
+    images = sum(images for images, _ in spans)
+    return sum(seconds for _, seconds in spans) / images if images else None
+
+
+def learn_pace(records: Sequence[TrialRecord]) -> Pace | None:
+    """The pace of the trials so far, half of them slower and half faster; None before one has reported twice."""
+    known = [record for record in records if len(record.reports) > 1]
+    if not known:
+        return None
+    units = [(image_seconds(record) or 0.0) / record.work for record in known]
+    starts = [record.reports[0].seconds - record.reports[0].images * (image_seconds(record) or 0.0) for record in known]
+    return Pace(median(units), max(0.0, median(starts)))
+
+
+def retraining_seconds(image_seconds: float, images: int, epochs: float, workers: int) -> float:
+    """How long retraining on all `images` will take, from how long one worker trains on an image."""
+    return image_seconds * images * epochs / (RETRAINING_SPEED if workers > 1 else 1.0)
+
+
+def closing_seconds(budget_seconds: float, image_seconds: float, test_images: int) -> float:
+    """How long it takes to open the test set, save the model and write the report once it is retrained."""
+    return min(REPORT_SECONDS + TESTING * image_seconds * test_images, budget_seconds / 5)
+
+
+def remaining_seconds(record: TrialRecord, folds: int, images: int) -> float:
+    """How long a running trial still needs for `folds` folds of `images` each; 0.0 before its first report."""
+    seconds = image_seconds(record)
+    if seconds is None:
         return 0.0
-    return _epoch_seconds(record) * record.reports[-1].epochs * folds / (folds - 1)
+    last = record.reports[-1]
+    whole = last.epochs * images
+    done = last.fold * whole + last.images
+    return seconds * max(0.0, folds * whole - done)
 
 
-def remaining_seconds(record: TrialRecord, folds: int) -> float:
-    """How long a running trial still needs for all its folds, by its own epochs so far; 0.0 before the first."""
-    if not record.reports:
-        return 0.0
-    return _epoch_seconds(record) * (folds * record.reports[-1].epochs - len(record.reports))
-
-
-def search_seconds_left(budget: Budget, spent: float, leader: TrialRecord | None, folds: int) -> float:
-    """How long the search may go on so that the leader can be retrained in time.
-
-    Args:
-        budget: What the study may use.
-        spent: Seconds spent on the study so far.
-        leader: The best complete trial, or None.
-        folds: How many folds there are.
-
-    Returns:
-        Seconds; at most 0 when the search must end now, infinite without a limit of time.
-    """
-    if budget.seconds is None:
-        return float("inf")
-    aside = retraining_seconds(leader, folds) if leader else 0.0
-    return budget.seconds - min(REPORT_SECONDS, budget.seconds / 5) - aside - spent
-
-
-def too_slow(record: TrialRecord, budget: Budget, spent: float, folds: int) -> bool:
-    """Whether a running trial could not be finished and then retrained before the time is up."""
-    if len(record.reports) < 2:
-        return False  # The first epoch's time is not that of the others: tracing is in it.
-    need = remaining_seconds(record, folds)
-    return need > search_seconds_left(budget, spent, record, folds)
-
-
-def _epoch_seconds(record: TrialRecord) -> float:
-    # The first epoch has the tracing in it.
-    return fmean(report.seconds for report in record.reports[1:] or record.reports)
+def _spans(reports: Sequence[Report]) -> Iterator[tuple[int, float]]:
+    """Images trained on from each report to the next, and the seconds that it took."""
+    before = (-1, 0)
+    for report in reports:
+        yield report.images - (before[1] if before[0] == report.fold else 0), report.seconds
+        before = report.fold, report.images

@@ -1,36 +1,47 @@
 """Where candidates come from, as the coordinator sees it: a space, or whatever else can be drawn from."""
 
+import contextlib
 import hashlib
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Protocol
 
+from archsearch.errors import TrialError
 from archsearch.space.architecture import Candidate, Task
 from archsearch.space.code import code_text
 from archsearch.space.cost import Cost, cost
 from archsearch.space.hyper import HyperCandidate
 from archsearch.space.load import Space
 from archsearch.space.network import digest
-from archsearch.space.sample import Chooser, FixedChooser, Scalar, baseline_point, sample
+from archsearch.space.probe import Machine, epoch_seconds
+from archsearch.space.sample import Chooser, RandomChooser, Scalar, baseline_point, sample
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A candidate, what tells it from others, and what it costs."""
+    """A candidate.
+
+    Attributes:
+        candidate: Network and training, fully decided.
+        digest: Tells it from others.
+        size: What it costs.
+        work: About how much it takes to train on an image, compared with other candidates; 1.0 if unknown.
+    """
 
     candidate: Candidate | HyperCandidate
     digest: str
     size: Cost
+    work: float = 1.0
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """The candidate that is tried first, and the values that it is drawn from, by parameter."""
-
-    point: dict[str, Scalar]
-    drawn: Drawn
+NOMINAL = Machine(flops=60e9, bandwidth=10e9)
+"""A machine to compare candidates on; how fast the real one is shows while they train."""
+WORK_IMAGES = 10_000
+TYPICAL_DRAWS = 100
 
 
 class Candidates(Protocol):
@@ -57,15 +68,22 @@ class Candidates(Protocol):
         """The most that a candidate may cost, by the name of an attribute of `Cost`."""
 
     @property
-    def most_epochs(self) -> int:
-        """The most epochs that a candidate can train for."""
+    def most_epochs(self) -> float | None:
+        """The most epochs that a candidate can train for; None if they are to be planned."""
 
     @property
-    def baseline(self) -> Baseline:
-        """What is tried first."""
+    def baseline(self) -> Mapping[str, Scalar]:
+        """What is tried first: the values to draw, by parameter."""
 
-    def draw(self, chooser: Chooser) -> Drawn:
+    def typical_work(self) -> float:
+        """The `work` of a typical candidate."""
+
+    def draw(self, chooser: Chooser, epochs: float | None) -> Drawn:
         """One candidate.
+
+        Args:
+            chooser: Who decides.
+            epochs: How long it trains, if that is planned; None if the candidates say it themselves.
 
         Raises:
             TrialError: What was chosen gives none.
@@ -88,15 +106,28 @@ class SpaceCandidates:
         self.most_epochs = space.most_epochs
 
     @cached_property
-    def baseline(self) -> Baseline:
+    def baseline(self) -> dict[str, Scalar]:
         """What the file says is tried first."""
-        point = baseline_point(self._space, self._task)
-        return Baseline(point, self.draw(FixedChooser(point)))
+        return baseline_point(self._space, self._task)
 
-    def draw(self, chooser: Chooser) -> Drawn:
+    def draw(self, chooser: Chooser, epochs: float | None) -> Drawn:
         """One candidate, sampled (`space.sample`)."""
         candidate = sample(self._space, chooser, self._task)
-        return Drawn(candidate, digest(candidate), cost(candidate.architecture))
+        if epochs is not None:
+            recipe = candidate.recipe.model_copy(update={"epochs": epochs})
+            candidate = candidate.model_copy(update={"recipe": recipe})
+        work = epoch_seconds(candidate.architecture, WORK_IMAGES, NOMINAL, candidate.recipe.batch_size) / WORK_IMAGES
+        return Drawn(candidate, digest(candidate), cost(candidate.architecture), work)
+
+    def typical_work(self) -> float:
+        """That of half of all random candidates which keep the limits."""
+        chooser = RandomChooser(random.Random(0))
+        drawn = []
+        for _ in range(TYPICAL_DRAWS):
+            with contextlib.suppress(TrialError):
+                drawn.append(self.draw(chooser, None))
+        kept = [d.work for d in drawn if all(getattr(d.size, name) <= most for name, most in self.limits.items())]
+        return median(kept or [d.work for d in drawn] or [1.0])
 
 
 def _is_beside(name: str) -> bool:

@@ -2,18 +2,23 @@
 
 import os
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from archsearch.errors import InputError
 from archsearch.search.budget import Budget
-from archsearch.search.storage import PRUNERS, SAMPLERS
+from archsearch.search.objectives import ACCURACY, COSTS
+from archsearch.search.plan import Given
+from archsearch.search.storage import HALVING, PRUNERS, SAMPLERS
 
 DEFAULT_SECONDS = 600.0
 EPOCHS = 10
 BATCH_SIZE = 128
+PREFERENCES = ("accuracy", "small")
 
 
 def cores() -> int:
@@ -33,14 +38,20 @@ class SearchConfig:
         trials: Most trials that train; None is no limit.
         seconds: Wall time for everything, retraining included; None is no limit. If neither is given: ten minutes.
         workers: Trials that train at once, one thread each.
-        folds: Folds of the cross-validation, at least 2.
+        folds: Folds of the cross-validation, at least 2, all run by every candidate; None has them planned.
         seed: Of the splits, the sampler and every trial, at least 0.
         size: Side to which images are resized, in pixels; None leaves them.
         sampler: A name in `SAMPLERS`.
         pruner: A name in `PRUNERS`.
         trust_code: Whether Python code that the space names may be run.
-        epochs: Passes over the training images of one fold, only for a HyperModel, where None is `EPOCHS`.
-        batch_size: Images a step, likewise; None is `BATCH_SIZE`.
+        epochs: Passes over the training images of one fold; None has them planned, or is `EPOCHS` for a HyperModel. A
+            space that has epochs of its own takes none.
+        batch_size: Images a step, only for a HyperModel, where None is `BATCH_SIZE`.
+        first_rung: Images that a fold trains on before the first candidates are dropped; None has them planned.
+        finalists: How many of the best run again with a fresh seed before one wins; None has them planned.
+        prefer: `accuracy`, or `small` for the smallest of those that are as good as the best, within its error.
+        objectives: What is wanted: `accuracy` first, then what is to be small: `parameters`, `flops`, `latency`.
+        began: When all this began, in seconds since 1970.
 
     Raises:
         InputError: A value is out of its range, or a name is unknown.
@@ -52,14 +63,19 @@ class SearchConfig:
     trials: int | None = None
     seconds: float | None = None
     workers: int = field(default_factory=cores)
-    folds: int = 3
+    folds: int | None = None
     seed: int = 0
     size: int | None = None
     sampler: str = "tpe"
     pruner: str = "halving"
     trust_code: bool = False
-    epochs: int | None = None
+    epochs: float | None = None
     batch_size: int | None = None
+    first_rung: int | None = None
+    finalists: int | None = None
+    prefer: str = "accuracy"
+    objectives: tuple[str, ...] = (ACCURACY,)
+    began: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)
@@ -68,10 +84,20 @@ class SearchConfig:
         _at_least("folds", self.folds, 2)
         _at_least("seed", self.seed, 0)
         _at_least("size", self.size, 1)
-        _at_least("epochs", self.epochs, 1)
+        if self.epochs is not None and not self.epochs > 0:
+            raise InputError(f"epochs: found {self.epochs:g}, expected more than 0")
+        _at_least("first-rung", self.first_rung, 1)
+        _at_least("finalists", self.finalists, 0)
+        _known("prefer", self.prefer, PREFERENCES)
+        _check_objectives(self.objectives, self.pruner)
         _at_least("batch-size", self.batch_size, 1)
         _known("sampler", self.sampler, SAMPLERS)
         _known("pruner", self.pruner, PRUNERS)
+
+    @property
+    def given(self) -> Given:
+        """What the planner has no say in."""
+        return Given(epochs=self.epochs, folds=self.folds, first_rung=self.first_rung, finalists=self.finalists)
 
     @property
     def budget(self) -> Budget:
@@ -100,6 +126,22 @@ def parse_duration(text: str) -> float:
 def _at_least(name: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise InputError(f"{name}: found {value}, expected at least {least}")
+
+
+def _check_objectives(objectives: tuple[str, ...], pruner: str) -> None:
+    first, *others = objectives or ("",)
+    if first != ACCURACY:
+        raise InputError(f"objective: found '{first}' first, expected '{ACCURACY}', such as in '{ACCURACY},parameters'")
+    for name in others:
+        _known("objective", name, COSTS)
+    if len(set(objectives)) < len(objectives):
+        raise InputError(f"objective: found '{','.join(objectives)}', expected each name once")
+    if others and pruner not in (HALVING, "none"):
+        raise InputError(f"pruner: '{pruner}' is Optuna's and takes one objective; expected '{HALVING}' or 'none'")
+    if "latency" in others and find_spec("ai_edge_litert") is None:
+        raise InputError(
+            "objective: latency is measured with LiteRT; install it with: pip install 'archsearch[litert]'"
+        )
 
 
 def _known(name: str, value: str, known: Iterable[str]) -> None:

@@ -4,22 +4,26 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from archsearch.errors import SearchError, TrialError
-from archsearch.search import pruning, record
-from archsearch.search.budget import Budget, search_seconds_left, too_slow, trained
-from archsearch.search.candidates import Candidates
+from archsearch.search import budget as timing
+from archsearch.search import objectives, pruning, record
+from archsearch.search.budget import Budget
+from archsearch.search.candidates import Candidates, Drawn
 from archsearch.search.executors.base import Executor
+from archsearch.search.images import SearchImages
+from archsearch.search.objectives import ACCURACY
+from archsearch.search.plan import REDUCTION, Given, Plan
+from archsearch.search.planner import Planner
+from archsearch.search.probing import probe
 from archsearch.search.record import State, TrialRecord
-from archsearch.search.storage import OptunaChooser
+from archsearch.search.storage import HALVING, OptunaChooser, same_again
 from archsearch.space.code import trusted_folder
 from archsearch.space.cost import Cost
+from archsearch.space.sample import FixedChooser
 from archsearch.training.job import Outcome, Report, TrialJob
 
 logger = logging.getLogger(__name__)
@@ -27,12 +31,17 @@ logger = logging.getLogger(__name__)
 MOST_DRAWS_IN_VAIN = 200
 """So many infeasible or repeated draws on end, and there is nothing left to try."""
 MOST_FAILURES_ON_END = 10
+MOST_SLOW_DRAWS = 5
+"""So many candidates on end that are too slow for the time that is left, and it is as good as spent."""
 POLL_SECONDS = 0.25
 ENDED_FIRST = "the search ended before it did"
+TOO_SLOW = "too slow to be finished and retrained in the time that is left"
 TRIED = ("running", "complete", "pruned")
 """States of trials whose candidate need not be tried again."""
 SESSIONS = "sessions"
 """Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
+PLAN = "plan"
+"""Study attribute: the `Plan` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,16 @@ class Progress:
         budget: What it may use.
         records: All trials, by number.
         leader: The best complete trial, or None.
+        plan: What is done with the time; None before it is known.
+        parts: Into how many folds the images are cut.
     """
 
     seconds: float
     budget: Budget
     records: tuple[TrialRecord, ...]
     leader: TrialRecord | None
+    plan: Plan | None = None
+    parts: int = 0
 
 
 @dataclass
@@ -59,30 +72,38 @@ class Coordinator:
     Attributes:
         study: The Optuna study; nobody else writes to it.
         candidates: Where they come from.
-        images: Folder of the training images.
-        folds: Validation indices of each fold.
-        seed: Of every trial: candidates differ by what they are, not by their luck.
+        images: What they train on.
+        seed: Of every trial: candidates differ by what they are, not by their luck. Confirmations have the next one.
         budget: When to end.
         executor: Where jobs run.
+        began: When the search began, in seconds since 1970.
+        given: What the planner has no say in.
+        pruner: Name of the pruner.
+        objectives: What is wanted: accuracy, and what is to be small (`objectives`).
         watch: Called after every event and a few times a second.
         interrupted: Asked between events; True ends the search cleanly.
     """
 
     study: optuna.Study
     candidates: Candidates
-    images: Path
-    folds: tuple[NDArray[np.int32], ...]
+    images: SearchImages
     seed: int
     budget: Budget
     executor: Executor
+    began: float = field(default_factory=time.time)
+    given: Given = field(default_factory=Given)
+    pruner: str = HALVING
+    objectives: tuple[str, ...] = (ACCURACY,)
     watch: Callable[[Progress], None] = lambda progress: None
     interrupted: Callable[[], bool] = lambda: False
+    _planner: Planner = field(init=False)
+    _baseline: Drawn = field(init=False)
     _trials: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
     _records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
     _verdicts: dict[int, tuple[State, str]] = field(default_factory=dict, init=False)
-    _started: float = field(default_factory=time.time, init=False)
     _earlier: list[list[float]] = field(default_factory=list, init=False)
     _draws_in_vain: int = field(default=0, init=False)
+    _slow_draws: int = field(default=0, init=False)
     _failures_on_end: int = field(default=0, init=False)
     _exhausted: bool = field(default=False, init=False)
     _ended: str = field(default="", init=False)
@@ -99,12 +120,12 @@ class Coordinator:
         self._earlier = self.study.user_attrs.get(SESSIONS, [])
         self._records = {kept.number: kept for kept in record.read(self.study)}
         try:
+            self._make_plan()
             while not (ended := self._over()) or self._trials:
                 if ended:
                     for number in self._trials:
                         self.executor.stop(number)
-                elif len(self._trials) < self.executor.workers and not self._start_no_more():
-                    self._start()
+                elif len(self._trials) < self.executor.workers and self._start():
                     self.watch(self._progress())
                     continue
                 for event in self.executor.events(POLL_SECONDS):
@@ -117,6 +138,50 @@ class Coordinator:
                 self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
             self._sign_of_life()
 
+    # What is done with the time ---------------------------------------------------------------------------------------
+
+    def _make_plan(self) -> None:
+        images = self.images
+        kept = self.study.user_attrs.get(PLAN)
+        self._planner = Planner(
+            self.candidates, images, self.executor.workers, self.budget, self.given, spent=self._seconds
+        )
+        if kept is not None:
+            self._planner.plan = Plan.model_validate(kept)
+        else:
+            pace = None
+            if self.budget.seconds is not None:
+                held_out = images.folds[0]
+                pace = probe(
+                    self.candidates, images.path, held_out, images.count, self.seed, self.executor, self.interrupted
+                )
+            self._planner.begin(pace)
+        self._keep_plan()
+
+    def _keep_plan(self) -> None:
+        plan = self._planner.plan
+        self._baseline = self.candidates.draw(FixedChooser(self.candidates.baseline), plan.epochs)
+        self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
+        self.watch(self._progress())
+
+    def _correct_plan(self) -> None:
+        records = self._all()
+        if self._planner.begin_again(records):
+            self._keep_plan()
+            for number in self._trials:
+                self._verdicts[number] = ("interrupted", "planned again")
+                self.executor.stop(number)
+            self.study.enqueue_trial(dict(self.candidates.baseline))
+        elif self._planner.fewer_folds(records):
+            self._keep_plan()
+
+    @property
+    def _plan(self) -> Plan:
+        return self._planner.plan
+
+    def _seconds_left(self) -> float:
+        return self._planner.seconds_left(self._all())
+
     def _over(self) -> str:
         """Why the search must end now; empty while it goes on. Once over, it stays over."""
         if not self._ended:
@@ -124,43 +189,59 @@ class Coordinator:
                 self._ended = "interrupted"
             elif self._seconds_left() <= 0:
                 self._ended = "the time is spent"
-            elif not self._trials:
+            elif not self._trials and self._to_confirm() is None:
                 self._ended = self._start_no_more()
         return self._ended
 
     def _start_no_more(self) -> str:
-        """Why no further trial is worth starting; empty if one is."""
-        if self.budget.trials is not None and trained(self._all()) >= self.budget.trials:
+        """Why no further candidate is worth starting; empty if one is."""
+        if self.budget.trials is not None and timing.trained(self._all()) >= self.budget.trials:
             return "all trials are done"
         if self._exhausted:
             return "nothing new is left to try"
-        fastest = min((r.seconds for r in self._all() if r.state == "complete"), default=0.0)
-        return "the time is spent" if self._seconds_left() < fastest else ""
+        if self._slow_draws >= MOST_SLOW_DRAWS:
+            return "the time is spent"
+        complete = [r for r in self._all() if r.state == "complete"]
+        fastest = min((r.seconds for r in complete), default=0.0)
+        confirming = self._planner.confirming_seconds(self._all())
+        return "the time is spent" if self._seconds_left() < fastest + confirming else ""
 
-    def _seconds_left(self) -> float:
-        return search_seconds_left(self.budget, self._seconds(), self._leader(), len(self.folds))
+    def _to_confirm(self) -> TrialRecord | None:
+        """The finalist that is to run again next, if no further candidate is worth starting; None if there is none."""
+        if not self._start_no_more():
+            return None
+        records = self._all()
+        begun = {r.confirms for r in records if r.state != "interrupted"}
+        found = record.finalists(objectives.eligible(records, self.objectives), self._plan.finalists)
+        left = self._seconds_left()
+        return next((r for r in found if r.number not in begun and r.seconds < left), None)
 
-    def _start(self) -> None:
+    # Trials begin -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Starts one job, or draws in vain; False if there is nothing to start now."""
+        if not self._start_no_more():
+            self._explore()
+            return True
+        finalist = self._to_confirm()
+        if finalist is None:
+            return False
+        self._confirm(finalist)
+        return True
+
+    def _explore(self) -> None:
         """Draws one candidate, and trains it if it is worth it."""
         trial = self.study.ask()
         try:
-            drawn = self.candidates.draw(OptunaChooser(trial))
+            drawn = self.candidates.draw(OptunaChooser(trial), self._plan.epochs)
         except TrialError as error:
             logger.warning("trial %d: %s", trial.number, error)
             self.study.tell(trial, state=TrialState.FAIL)
             self._count_in_vain(str(error))
             return
-        begun = TrialRecord(
-            number=trial.number,
-            candidate=drawn.candidate,
-            digest=drawn.digest,
-            baseline=drawn.digest == self.candidates.baseline.drawn.digest,
-            parameters=drawn.size.parameters,
-            flops=drawn.size.flops,
-            started=time.time(),
-        )
-        self._trials[trial.number] = trial
+        begun = self._begun(trial, drawn)
         twin = next((r for r in self._all() if r.digest == drawn.digest and r.state in TRIED), None)
+        self._trials[trial.number] = trial
         self._records[trial.number] = begun
         if excess := self._excess(trial, drawn.size):
             self._tell(trial.number, "infeasible", excess, TrialState.PRUNED)
@@ -169,11 +250,60 @@ class Coordinator:
             same = f"the same as trial {twin.number}"
             self._tell(trial.number, "duplicate", same, TrialState.FAIL)
             self._count_in_vain(same)
+        elif not begun.baseline and not self._planner.has_time_for(drawn.work, self._all()):
+            self._tell(trial.number, "interrupted", TOO_SLOW, TrialState.PRUNED)
+            self._slow_draws += 1
         else:
-            self._draws_in_vain = 0
-            record.write(trial, begun)
-            job = TrialJob(trial.number, drawn.candidate, self.images, self.folds, self.seed, code=trusted_folder())
-            self.executor.submit(job)
+            self._draws_in_vain = self._slow_draws = 0
+            self._submit(trial, begun)
+
+    def _confirm(self, finalist: TrialRecord) -> None:
+        """Runs a finalist again, with a fresh seed."""
+        trial = same_again(self.study, finalist.number)
+        again = TrialRecord(
+            number=trial.number,
+            candidate=finalist.candidate,
+            digest=finalist.digest,
+            work=finalist.work,
+            seed=self.seed + 1,
+            confirms=finalist.number,
+            parameters=finalist.parameters,
+            flops=finalist.flops,
+            started=time.time(),
+            held_out=self.images.held_out,
+        )
+        self._records[trial.number] = again
+        self._submit(trial, again)
+
+    def _begun(self, trial: optuna.Trial, drawn: Drawn) -> TrialRecord:
+        return TrialRecord(
+            number=trial.number,
+            candidate=drawn.candidate,
+            digest=drawn.digest,
+            work=drawn.work,
+            seed=self.seed,
+            baseline=drawn.digest == self._baseline.digest,
+            parameters=drawn.size.parameters,
+            flops=drawn.size.flops,
+            started=time.time(),
+            held_out=self.images.held_out,
+        )
+
+    def _submit(self, trial: optuna.Trial, begun: TrialRecord) -> None:
+        self._trials[trial.number] = trial
+        record.write(trial, begun)
+        folds = self.images.folds[: self._plan.folds]
+        job = TrialJob(
+            trial=trial.number,
+            candidate=begun.candidate,
+            images=self.images.path,
+            folds=folds,
+            points=self._plan.points,
+            seed=begun.seed,
+            latency="latency" in self.objectives,
+            code=trusted_folder(),
+        )
+        self.executor.submit(job)
 
     def _excess(self, trial: optuna.Trial, size: Cost) -> str:
         """Tells the sampler how the limits are kept; says which one is not."""
@@ -196,6 +326,8 @@ class Coordinator:
                 f"the last one: {reason}. Raise the limits or make the space smaller."
             )
 
+    # Trials go on, and end --------------------------------------------------------------------------------------------
+
     def _on_report(self, report: Report) -> None:
         number = report.trial
         if number not in self._trials or number in self._verdicts:
@@ -204,41 +336,59 @@ class Coordinator:
         now = self._records[number]
         now = now.model_copy(update={"reports": (*now.reports, report), "seconds": now.seconds + report.seconds})
         self._records[number] = now
-        if point := pruning.optuna_point(report, now.fold_scores):
+        if len(self.objectives) == 1 and (point := pruning.optuna_point(report, now.fold_scores)):
             step, value = point
             trial.report(value, step)
         if verdict := self._verdict(trial, now, report):
             self._verdicts[number] = verdict
             self.executor.stop(number)
-        elif report.epoch == report.epochs:
+        elif report.is_last:
             record.write(trial, now)
             self._sign_of_life()
+        if now.baseline or report.is_last:
+            self._correct_plan()
 
     def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> tuple[State, str] | None:
         """How and why the trial should end after `report`; None if it should go on."""
-        last = report.fold == len(self.folds) - 1 and report.epoch == report.epochs
-        if now.baseline or last:
+        if len(now.fold_scores) >= self._plan.folds:
+            return "complete", ""
+        if now.baseline:
             return None
-        if too_slow(now, self.budget, self._seconds(), len(self.folds)):
-            return "interrupted", "too slow to be finished and retrained in the time that is left"
-        if report.fold == 0 and trial.should_prune():
-            where = f"epoch {report.epoch} of {report.epochs} in fold 0"
+        if self._planner.is_too_slow(now, self._all()):
+            return "interrupted", TOO_SLOW
+        if now.confirms is not None:
+            return None
+        if report.fold == 0 and self._is_dropped(trial, now, report):
+            where = f"{report.share:.0%} of the first fold"
             return "pruned", f"{report.val_accuracy:.2%} after {where}: others did better"
-        if report.epoch == report.epochs:
-            rivals = {r.number: r.fold_scores for r in self._all() if r.state in ("complete", "running")}
-            if rival := pruning.lost_to(now.fold_scores, rivals, images=min(map(len, self.folds))):
+        if report.is_last:
+            rivals = objectives.rivals(now, self._all(), self.objectives)
+            level = {r.number: r.fold_scores for r in rivals if r.state in ("complete", "running")}
+            if rival := pruning.lost_to(now.fold_scores, level, images=self.images.held_out):
                 number, gap = rival
-                done = len(now.fold_scores)
-                return "pruned", f"{gap:.1f} standard errors behind trial {number} on {done} of {len(self.folds)} folds"
+                folds = f"{len(now.fold_scores)} of {self._plan.folds} folds"
+                return "pruned", f"{gap:.1f} standard errors behind trial {number} on {folds}"
         return None
+
+    def _is_dropped(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> bool:
+        if self.pruner != HALVING:
+            return trial.should_prune()
+        for rung in self._plan.rungs:
+            if now.at(rung) == report:
+                rivals = objectives.rivals(now, self._all(), self.objectives)
+                others = [r.at(rung) for r in rivals if r.confirms is None]
+                return pruning.halved(report.val_accuracy, [o.val_accuracy for o in others if o], REDUCTION)
+        return False
 
     def _on_outcome(self, outcome: Outcome) -> None:
         number = outcome.trial
+        if number not in self._trials:
+            return
         self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
         verdict = self._verdicts.pop(number, None)
         now = self._records[number]
-        if len(now.fold_scores) == len(self.folds):
-            self._tell(number, "complete", "", TrialState.COMPLETE, now.score)
+        if len(now.fold_scores) >= self._plan.folds:
+            self._complete(now)
         elif verdict is not None:
             # The sampler is to learn from what was too slow, too, so it is not told that the trial failed.
             self._tell(number, *verdict, TrialState.PRUNED)
@@ -252,22 +402,38 @@ class Coordinator:
             self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
         self._failures_on_end = 0
 
+    def _complete(self, now: TrialRecord) -> None:
+        values = objectives.values(now, self.objectives)
+        if now.confirms is None:
+            self._tell(now.number, "complete", "", TrialState.COMPLETE, values)
+        else:
+            again = f"trial {now.confirms} again, with a fresh seed: {now.score:.2%}"
+            self._tell(now.number, "confirmation", again, TrialState.COMPLETE, values)
+            finalist = self._records[now.confirms]
+            confirmed = (*finalist.confirmed, *now.fold_scores)
+            self._records[now.confirms] = finalist.model_copy(update={"confirmed": confirmed})
+
     def _tell(
-        self, number: int, state: State, reason: str, optuna_state: TrialState, value: float | None = None
+        self,
+        number: int,
+        state: State,
+        reason: str,
+        optuna_state: TrialState,
+        values: Sequence[float] | None = None,
     ) -> None:
         trial = self._trials.pop(number)
         self._records[number] = self._records[number].model_copy(
             update={"state": state, "reason": reason, "ended": time.time()}
         )
         record.write(trial, self._records[number])
-        self.study.tell(trial, value, optuna_state)
+        self.study.tell(trial, values, optuna_state)
         self._sign_of_life()
 
     def _sign_of_life(self) -> None:
-        self.study.set_user_attr(SESSIONS, [*self._earlier, [self._started, time.time()]])
+        self.study.set_user_attr(SESSIONS, [*self._earlier, [self.began, time.time()]])
 
     def _seconds(self) -> float:
-        return sum(end - start for start, end in self._earlier) + time.time() - self._started
+        return sum(end - start for start, end in self._earlier) + time.time() - self.began
 
     def _all(self) -> Sequence[TrialRecord]:
         return list(self._records.values())
@@ -276,4 +442,5 @@ class Coordinator:
         return next(iter(record.ranking(self._all())), None)
 
     def _progress(self) -> Progress:
-        return Progress(self._seconds(), self.budget, tuple(self._all()), self._leader())
+        plan = self._plan
+        return Progress(self._seconds(), self.budget, tuple(self._all()), self._leader(), plan, len(self.images.folds))

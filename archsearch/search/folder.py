@@ -44,7 +44,8 @@ class StudyInfo(_Info):
         train_images: How many images are searched and cross-validated on.
         test_images: How many are set aside.
         test_origin: `given` by the source, or a `stratified` share of it.
-        folds: Number of folds.
+        folds: Into how many folds the images are cut.
+        all_folds: Whether every candidate runs all of them, as the user wants it; otherwise the plan says how many.
         folds_hash: Of which image is in which fold.
         seed: Of the split, the sampler and the training.
         sampler: Name of the Optuna sampler.
@@ -52,6 +53,10 @@ class StudyInfo(_Info):
         out: The folder as given when the study began.
         trials: Budget in trials when it began; None is no limit.
         seconds: Budget of time when it began, in seconds; None is no limit.
+        epochs: As the user wants them; None is as the space or the plan has them.
+        batch_size, first_rung, finalists: Likewise.
+        objectives: What is wanted: accuracy, and what is to be small.
+        prefer: Which of the best wins: `accuracy`, or `small`.
     """
 
     version: str
@@ -68,6 +73,7 @@ class StudyInfo(_Info):
     test_images: int
     test_origin: str
     folds: int
+    all_folds: bool = True
     folds_hash: str
     seed: int
     sampler: str
@@ -75,6 +81,12 @@ class StudyInfo(_Info):
     out: str
     trials: int | None
     seconds: float | None
+    epochs: float | None = None
+    batch_size: int | None = None
+    first_rung: int | None = None
+    finalists: int | None = None
+    objectives: tuple[str, ...] = ("accuracy",)
+    prefer: str = "accuracy"
 
 
 class TestScore(_Info):

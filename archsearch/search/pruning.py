@@ -1,7 +1,8 @@
 """When to give a trial up: pure functions on its scores.
 
-Fold 0 is watched epoch by epoch by an Optuna pruner. After each fold the scores are compared with the best ones on
-the same folds. A later fold's curve is never held against fold 0's: it would start again at the bottom.
+In its first fold a trial has to be among the best at each rung, a share of the training. After each fold its scores are
+compared with the best ones on the same folds. A later fold's curve is never held against the first one's: it would
+start again at the bottom.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,30 @@ STANDARD_ERRORS = 2.0
 """A trial is given up when it is behind another by more than this many standard errors."""
 
 
+def halved(value: float, others: Sequence[float], reduction: int) -> bool:
+    """Whether a trial is dropped at a rung: asynchronous successive halving, in which nobody waits for the others.
+
+    Li et al. 2018, https://arxiv.org/abs/1810.05934. As long as fewer than `reduction` have come, the best one goes on.
+
+    Args:
+        value: The trial's accuracy at the rung.
+        others: Those of all other trials that have come to it.
+        reduction: One in so many goes on.
+    """
+    better = sum(other > value for other in others)
+    return better >= max(1, (len(others) + 1) // reduction)
+
+
 def optuna_point(report: Report, fold_scores: Sequence[float]) -> tuple[int, float] | None:
     """What of `report` goes into the Optuna trial, as (step, value).
 
-    Fold 0 gives its validation accuracy at step = epoch. A later fold gives, once it is done, the running mean of
-    `fold_scores` at step = epochs + fold. Anything else gives None.
+    The first fold gives its validation accuracy at step = per cent of its training. A later fold gives, once it is
+    done, the running mean of `fold_scores` at step = 100 + fold. Anything else gives None.
     """
     if report.fold == 0:
-        return report.epoch, report.val_accuracy
-    if report.epoch == report.epochs:
-        return report.epochs + report.fold, fmean(fold_scores)
+        return round(100 * report.share), report.val_accuracy
+    if report.is_last:
+        return 100 + report.fold, fmean(fold_scores)
     return None
 
 
@@ -50,17 +65,19 @@ def behind(scores: Sequence[float], rival: Sequence[float], images: int) -> floa
     return (theirs - mine) / sqrt(variance)
 
 
-def lost_to(scores: Sequence[float], rivals: Mapping[int, Sequence[float]], images: int) -> tuple[int, float] | None:
+def lost_to(
+    scores: Sequence[float], rivals: Mapping[int, Sequence[float]], images: int, errors: float = STANDARD_ERRORS
+) -> tuple[int, float] | None:
     """The trial that puts one that has just finished a fold out of the running.
 
     Args:
         scores: The trial's accuracy on each fold it has finished, at least one.
         rivals: By trial, its accuracies; it may still be running, and the trial itself may be among them.
         images: Validation images in one fold.
+        errors: How many standard errors behind are too many.
 
     Returns:
-        The best rival on the same folds and by how many standard errors it leads, if that is more than
-        `STANDARD_ERRORS`; else None.
+        The best rival on the same folds and by how many standard errors it leads, if those are too many; else None.
     """
     done = len(scores)
     level = {number: found[:done] for number, found in rivals.items() if len(found) >= done}
@@ -68,4 +85,4 @@ def lost_to(scores: Sequence[float], rivals: Mapping[int, Sequence[float]], imag
     if best is None:
         return None
     gap = behind(scores, level[best], images)
-    return (best, gap) if gap > STANDARD_ERRORS else None
+    return (best, gap) if gap > errors else None

@@ -1,19 +1,21 @@
 """A trial as the rest of archsearch sees it, kept whole in one user attribute of its Optuna trial."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import zip_longest
 from math import sqrt
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Literal, Self
 
 from optuna.study import Study
 from optuna.trial import Trial
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from archsearch.space.architecture import Candidate
 from archsearch.space.hyper import HyperCandidate
 from archsearch.training.job import Report
 
-State = Literal["running", "complete", "pruned", "infeasible", "duplicate", "interrupted", "failed"]
+State = Literal["running", "complete", "confirmation", "pruned", "infeasible", "duplicate", "interrupted", "failed"]
 
 ATTRIBUTE = "archsearch"
 
@@ -23,14 +25,20 @@ class TrialRecord(BaseModel):
 
     Attributes:
         number: Of the trial in the study, from 0.
-        state: How it stands or ended; only `complete` trials have run every fold and are ranked.
+        state: How it stands or ended; only `complete` trials have run every fold and are ranked. A `confirmation` is
+            a complete run of what another trial tried.
         reason: One sentence on why it ended early; empty for running and complete trials.
         candidate: What it tried.
         digest: Of the candidate (`Drawn`).
+        work: About how much it takes to train on an image, compared with other candidates (`Drawn.work`).
+        seed: Of its training.
+        confirms: The trial whose candidate this one trains again, with a fresh seed; None for all others.
+        confirmed: What such trials have scored on each fold (`joined`).
+        held_out: Images that are scored at the end of a fold; 0 if unknown.
         baseline: Whether this is the space's baseline: trial 0, and again if that was interrupted.
         parameters: As Keras counts them.
         flops: For one image, forward; one multiply-add is 2; 0 if unknown.
-        reports: One for each finished epoch, in the order they came.
+        reports: One for each point of each fold, in the order they came.
         seconds: Wall time of the worker so far.
         started: When the trial began, in seconds since 1970 (UTC).
         ended: The same for its end; None while it runs.
@@ -43,6 +51,11 @@ class TrialRecord(BaseModel):
     reason: str = ""
     candidate: Candidate | HyperCandidate
     digest: str
+    work: float = 1.0
+    seed: int = 0
+    confirms: int | None = None
+    confirmed: tuple[float, ...] = Field(default=(), exclude=True)
+    held_out: int = 0
     baseline: bool = False
     parameters: int
     flops: int
@@ -51,21 +64,57 @@ class TrialRecord(BaseModel):
     started: float = 0.0
     ended: float | None = None
 
-    @property
+    def __copy__(self) -> Self:
+        """A copy that works out its scores anew: `model_copy` may change what they come from."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+    @cached_property
     def fold_scores(self) -> tuple[float, ...]:
-        """Validation accuracy after the last epoch of each finished fold, in the folds' order."""
-        return tuple(r.val_accuracy for r in self.reports if r.epoch == r.epochs)
+        """Validation accuracy at the end of each finished fold, in the folds' order."""
+        return tuple(r.val_accuracy for r in self.reports if r.is_last)
 
     @property
+    def epochs_done(self) -> float:
+        """Passes over the training images of a fold, over all folds so far."""
+        return sum(r.epochs for r in self.reports if r.is_last) + next(
+            (r.epoch for r in self.reports[-1:] if not r.is_last), 0.0
+        )
+
+    @cached_property
     def score(self) -> float | None:
-        """Mean of `fold_scores`; None before the first fold is done."""
-        return fmean(self.fold_scores) if self.fold_scores else None
+        """Mean of `fold_scores` and `confirmed`; None before the first fold is done."""
+        scores = (*self.fold_scores, *self.confirmed)
+        return fmean(scores) if scores else None
 
-    @property
+    @cached_property
     def standard_error(self) -> float | None:
-        """Standard error of `score` over the folds; None for fewer than two."""
-        scores = self.fold_scores
-        return stdev(scores) / sqrt(len(scores)) if len(scores) > 1 else None
+        """Standard error of `score`: over the folds, or of a share of the images where there is one fold only."""
+        folds = len(self.fold_scores)
+        if folds > 1:
+            runs = (self.fold_scores, *batched(self.confirmed, folds))
+            # A confirmation may have fewer folds.
+            shared = [[score for score in scores if score is not None] for scores in zip_longest(*runs)]
+            return stdev(map(fmean, shared)) / sqrt(folds)
+        if self.score is None or not self.held_out:
+            return None
+        return sqrt(self.score * (1 - self.score) / self.held_out)
+
+    def at(self, share: float) -> Report | None:
+        """The report of the first fold when `share` of its training was over; None if it has not come so far."""
+        near = min(POINTS_APART, share) / 2  # points are rounded to whole steps
+        return next((r for r in self.reports if r.fold == 0 and r.share > share - near), None)
+
+
+POINTS_APART = 0.05
+"""Points at which a fold is scored lie further apart than this share of its training, but for the earliest rungs."""
+
+
+def batched(scores: Sequence[float], size: int) -> list[tuple[float, ...]]:
+    """`scores` in tuples of `size`."""
+    return [tuple(scores[start : start + size]) for start in range(0, len(scores), size)]
 
 
 def write(trial: Trial, record: TrialRecord) -> None:
@@ -75,17 +124,58 @@ def write(trial: Trial, record: TrialRecord) -> None:
 
 def read(study: Study) -> list[TrialRecord]:
     """All trials that have a record, by number. A trial that died before it was sampled has none."""
-    return [
-        TrialRecord.model_validate(trial.user_attrs[ATTRIBUTE])
-        for trial in study.get_trials(deepcopy=False)
-        if ATTRIBUTE in trial.user_attrs
-    ]
+    return joined(
+        [
+            TrialRecord.model_validate(trial.user_attrs[ATTRIBUTE])
+            for trial in study.get_trials(deepcopy=False)
+            if ATTRIBUTE in trial.user_attrs
+        ]
+    )
+
+
+def joined(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The same records, each with what others have confirmed of it."""
+    confirmed: dict[int | None, tuple[float, ...]] = {}
+    for record in records:
+        if record.state == "confirmation":
+            confirmed[record.confirms] = (*confirmed.get(record.confirms, ()), *record.fold_scores)
+    return [record.model_copy(update={"confirmed": confirmed.get(record.number, ())}) for record in records]
 
 
 def ranking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Complete trials, best score first; among equals the one with fewer parameters, then the older."""
+    """Complete trials: those that are confirmed first, then by score; among equals the smaller, then the older."""
     complete = [record for record in records if record.state == "complete"]
-    return sorted(complete, key=lambda r: (-(r.score or 0.0), r.parameters, r.number))
+    return sorted(complete, key=lambda r: (not r.confirmed, -(r.score or 0.0), r.parameters, r.number))
+
+
+def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """The `count` best complete trials by their own scores, before any confirmation; none if there are not two."""
+    complete = [record for record in records if record.state == "complete"]
+    best = sorted(complete, key=lambda r: (-fmean(r.fold_scores), r.parameters, r.number))[:count]
+    return best if len(best) > 1 else []
+
+
+def level(record: TrialRecord, best: TrialRecord) -> bool:
+    """Whether `record` is within one standard error of `best`, so that the order of the two is not established.
+
+    The one-standard-error rule (Breiman et al. 1984).
+    """
+    return (record.score or 0.0) >= (best.score or 0.0) - (best.standard_error or 0.0)
+
+
+def pick_winner(records: Sequence[TrialRecord], prefer: str) -> TrialRecord | None:
+    """The trial that wins: the first of the ranking, or the smallest that is level with it; None before there is one.
+
+    Args:
+        records: All trials.
+        prefer: `accuracy` or `small`. Once some are confirmed, only those can win.
+    """
+    ranked = ranking(records)
+    if not ranked or prefer == "accuracy":
+        return next(iter(ranked), None)
+    best = ranked[0]
+    rivals = [r for r in ranked if level(r, best) and bool(r.confirmed) == bool(best.confirmed)]
+    return min(rivals, key=lambda r: (r.parameters, -(r.score or 0.0), r.number))
 
 
 def find_baseline(records: Sequence[TrialRecord]) -> TrialRecord | None:

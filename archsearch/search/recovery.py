@@ -23,7 +23,7 @@ def recover(study: optuna.Study) -> int:
             # The trial object that could set this died with its coordinator.
             study._storage.set_trial_user_attr(trial._trial_id, records.ATTRIBUTE, {**kept, **update})
         study.tell(trial.number, state=TrialState.FAIL)
-    newest = {record.digest: record for record in records.read(study)}
+    newest = {record.digest: record for record in records.read(study) if record.confirms is None}
     unfinished = [record.number for record in newest.values() if record.state == "interrupted"]
     waiting = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(states=(TrialState.WAITING,))]
     for number in unfinished:

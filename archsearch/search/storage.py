@@ -1,17 +1,24 @@
 """The Optuna study in a study's folder: its storage, sampler and pruner."""
 
+import json
 import logging
+import os
 import warnings
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Container, Sequence
+from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import optuna
 from filelock import FileLock
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
 from archsearch.space.sample import Scalar
@@ -25,9 +32,63 @@ STUDY_NAME = "archsearch"
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
 
+SHOWN_BEST, SHOWN_NEWEST = 100, 400
+"""Of a long study the sampler is shown so many trials. TPE counts at most 25 as good, and old ones weigh little."""
+
+
+def shown_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """What a sampler needs to see of a study: all trials of a short one; of a long one the best, the newest and those
+    under way.
+
+    Args:
+        trials: All of them, by number.
+        directions: Of the objectives; with several of them the best are those with the lowest mean rank.
+    """
+    if len(trials) <= SHOWN_BEST + SHOWN_NEWEST:
+        return list(trials)
+    older, newest = trials[:-SHOWN_NEWEST], trials[-SHOWN_NEWEST:]
+    complete = [trial for trial in older if trial.state == TrialState.COMPLETE]
+    signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
+    losses = np.array([trial.values for trial in complete]).reshape(-1, len(signs)) * signs
+    ranks = losses.argsort(axis=0, kind="stable").argsort(axis=0).sum(axis=1)
+    best = {complete[place].number for place in ranks.argsort(kind="stable")[:SHOWN_BEST]}
+    return [t for t in older if t.number in best or t.state == TrialState.RUNNING] + list(newest)
+
+
+class _Excerpt(optuna.Study):
+    """A study of which only some trials are seen."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+        self._shown = shown_trials(study.get_trials(deepcopy=False), study.directions)
+
+    # What Optuna's samplers read trials with.
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._shown if states is None or trial.state in states]
+
+
+class _BoundedTPE(TPESampler):
+    """TPE whose time for a trial does not grow with the study."""
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return super().infer_relative_search_space(_Excerpt(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return super().sample_relative(_Excerpt(study), trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return super().sample_independent(_Excerpt(study), trial, param_name, param_distribution)
+
+
 def _tpe(seed: int) -> BaseSampler:
     # Grouped: each branch of a conditional space gets a model of its own.
-    return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return _BoundedTPE(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -37,13 +98,16 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 }
 """Optuna's samplers by name: seed to sampler."""
 
-PRUNERS: dict[str, Callable[[int], BasePruner]] = {
-    "halving": lambda epochs: SuccessiveHalvingPruner(min_resource=max(1, epochs // 9), reduction_factor=3),
-    "hyperband": lambda epochs: HyperbandPruner(min_resource=1, max_resource=epochs),
-    "median": lambda epochs: MedianPruner(n_startup_trials=4),
-    "none": lambda epochs: NopPruner(),
+HALVING = "halving"
+"""The pruner that is ours: `pruning.halved` at the plan's rungs."""
+
+PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    HALVING: NopPruner,
+    "hyperband": lambda: HyperbandPruner(min_resource=10, max_resource=100),
+    "median": lambda: MedianPruner(n_startup_trials=4),
+    "none": NopPruner,
 }
-"""Optuna's pruners by name: most epochs of a fold to pruner."""
+"""Pruners by name; Optuna's see a trial's first fold at steps from 1 to 100, per cent of its training."""
 
 
 class _KernelLock(JournalFileOpenLock):
@@ -60,17 +124,50 @@ class _KernelLock(JournalFileOpenLock):
         self._lock.release()
 
 
+class _Journal(JournalFileBackend):
+    """A journal file that waits for the disk only when a trial's record or its end is written.
+
+    Optuna's own waits at every parameter that is drawn. A killed process loses nothing either way, and a power cut
+    loses at most what belongs to no record yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = _KernelLock(f"{path}.lock")
+        super().__init__(str(path), self._written)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._written.acquire()
+        try:
+            with self._path.open("ab") as file:
+                file.write(lines.encode())
+                if any("user_attr" in log or "state" in log for log in logs):
+                    file.flush()
+                    os.fsync(file.fileno())
+        finally:
+            self._written.release()
+
+
 def open_storage(folder: StudyFolder) -> JournalStorage:
     """The storage in `folder`, made if it is not there."""
-    journal = str(folder.journal)
-    return JournalStorage(JournalFileBackend(journal, _KernelLock(f"{journal}.lock")))
+    return JournalStorage(_Journal(folder.journal))
 
 
-def create_study(folder: StudyFolder) -> optuna.Study:
-    """A new study, maximising accuracy."""
-    study = optuna.create_study(storage=open_storage(folder), study_name=STUDY_NAME, direction="maximize")
-    study.set_metric_names(["accuracy"])
+def create_study(folder: StudyFolder, objectives: Sequence[str]) -> optuna.Study:
+    """A new study that maximises accuracy, which comes first in `objectives`, and minimises all others."""
+    directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * (len(objectives) - 1)]
+    study = optuna.create_study(storage=open_storage(folder), study_name=STUDY_NAME, directions=directions)
+    study.set_metric_names(list(objectives))
     return study
+
+
+def same_again(study: optuna.Study, number: int) -> optuna.Trial:
+    """A running trial with the parameters of another one, whatever waits in the queue."""
+    before = study.get_trials(deepcopy=False)[number]
+    study.add_trial(create_trial(state=TrialState.RUNNING, params=before.params, distributions=before.distributions))
+    newest = study.get_trials(deepcopy=False)[-1]
+    return optuna.Trial(study, newest._trial_id)
 
 
 def open_study(folder: StudyFolder) -> optuna.Study:

@@ -324,7 +324,7 @@ class Recipe(Part):
             https://arxiv.org/abs/1512.00567).
         class_weights: `balanced` gives each class the same weight in the loss, however many images it has.
         batch_size: Images a step.
-        epochs: Passes over the training images of one fold.
+        epochs: Passes over the training images of one fold; half a pass is 0.5.
     """
 
     augment: Augment
@@ -334,7 +334,7 @@ class Recipe(Part):
     label_smoothing: Fraction = 0.0
     class_weights: ClassWeights = "none"
     batch_size: Annotated[int, Field(ge=1, le=65536)]
-    epochs: Annotated[int, Field(ge=1, le=10000)]
+    epochs: Annotated[float, Field(gt=0, le=10000)]
 
 
 class Candidate(Part):

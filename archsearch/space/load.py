@@ -58,9 +58,10 @@ class Space:
         return {name: limit for name, limit in self.schema.limits if limit is not None}
 
     @property
-    def most_epochs(self) -> int:
-        """The most epochs that a candidate can train for."""
-        return max(possible(self.schema, self.schema.training.epochs))
+    def most_epochs(self) -> int | None:
+        """The most epochs that a candidate can train for; None if they are left for a search to plan."""
+        epochs = self.schema.training.epochs
+        return None if epochs is None else max(possible(self.schema, epochs))
 
     @property
     def code(self) -> list[str]:

@@ -68,7 +68,7 @@ def recipe_line(recipe: Recipe) -> str:
     training = [
         recipe.schedule,
         f"batches of {recipe.batch_size}",
-        f"{recipe.epochs} epochs",
+        f"{recipe.epochs:g} epochs",
         *_settings(recipe.model_dump(exclude=apart)),
     ]
     augment = list(_settings(recipe.augment.model_dump())) or ["no augmentation"]

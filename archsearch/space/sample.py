@@ -45,6 +45,9 @@ __all__ = [
     "sample",
 ]
 
+EPOCHS = 10.0
+"""Of a candidate whose file leaves them out, where nothing plans them."""
+
 _BLOCK = TypeAdapter[Block](Block)
 _OPTIMIZER = TypeAdapter[Optimizer](Optimizer)
 _FIXED = (int, float, str)
@@ -160,7 +163,8 @@ class RecordingChooser:
 def sample(space: Space, chooser: Chooser, task: Task) -> Candidate:
     """One candidate of `space` for `task`.
 
-    The chooser is asked once for each name, whatever is fixed or follows from another value not at all.
+    The chooser is asked once for each name, whatever is fixed or follows from another value not at all. A candidate
+    trains for `EPOCHS` if the file leaves them out; a search has better ones planned.
 
     Raises:
         TrialError: An expression has no usable value; the message has the values it was evaluated for.
@@ -281,7 +285,9 @@ class _Sampling:
     def _recipe(self, augment: Augment) -> Recipe:
         fields = dict(vars(self._schema.training))
         optimizer = _evaluate(self._kind("training.optimizer", fields.pop("optimizer"), self._names), self._names)
+        epochs = fields.pop("epochs")
         rest = {name: self._decide(f"training.{name}", value) for name, value in fields.items()}
+        rest["epochs"] = EPOCHS if epochs is None else self._decide("training.epochs", epochs)
         return Recipe(augment=augment, optimizer=_OPTIMIZER.validate_python(optimizer), **rest)
 
     def _kind(self, name: str, value: Value, names: Names) -> dict[str, Field]:

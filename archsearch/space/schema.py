@@ -311,8 +311,15 @@ class HeadSection(Section):
     dropout: Annotated[Value, takes(Fraction)] = 0.0
 
 
+_Epochs = Annotated[int, Field(ge=1, le=10000)]
+
+
 class TrainingSection(Section):
-    """How every candidate is trained."""
+    """How every candidate is trained.
+
+    Attributes:
+        epochs: Passes over the training images of one fold; left out, a search plans them for its time and data.
+    """
 
     optimizer: Annotated[Value, _kind_of(Optimizer)] = "adam"
     schedule: Annotated[Value, takes(Schedule)] = "cosine"
@@ -320,7 +327,7 @@ class TrainingSection(Section):
     label_smoothing: Annotated[Value, takes_as(Recipe, "label_smoothing")] = 0.0
     class_weights: Annotated[Value, takes(ClassWeights)] = "none"
     batch_size: Annotated[Value, takes_as(Recipe, "batch_size")] = 128
-    epochs: Annotated[Value, takes_as(Recipe, "epochs")] = 10
+    epochs: Annotated[Value | None, takes(_Epochs)] = None
 
 
 class Limits(Section):

@@ -77,7 +77,10 @@ def pick(task: Task) -> Family:
 
 
 def epochs(images: int, channels: int) -> int:
-    """How long to train: more passes over few images, and over colour images; 4 to 30."""
+    """About how long a candidate will train: more passes over few images, and over colour images; 4 to 30.
+
+    Only what a candidate may cost follows from it; a search plans its epochs itself.
+    """
     return min(max(ceil(150_000 * sqrt(channels) / images), 4), 30)
 
 

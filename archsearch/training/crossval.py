@@ -9,8 +9,8 @@ import numpy as np
 from archsearch.data.dataset import ImageSet
 from archsearch.space.code import trust
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Fold, Score, Trainer
-from archsearch.training.job import Report, TrialJob
+from archsearch.training.fit import Fold, Trainer
+from archsearch.training.job import Point, Report, TrialJob
 
 if TYPE_CHECKING:
     from archsearch.training.hyper.trainer import HyperTrainer
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def cross_validate(job: TrialJob, report: Callable[[Report], None], between_steps: Callable[[], None]) -> None:
     """Trains `job.candidate` from the same start on every fold and scores it on the images held out.
 
-    The score of a fold is that of the last epoch, whichever it is: picking the best epoch on the images that are
+    The score of a fold is that at its end, whatever came before: picking the best moment on the images that are
     scored would flatter it.
 
     Args:
         job: What to do.
-        report: Gets one `Report` an epoch.
+        report: Gets one `Report` at each of the job's points, in each fold.
         between_steps: Called before each training step; what it raises ends the job.
 
     Raises:
@@ -36,24 +36,36 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
     everything = np.arange(len(images.labels), dtype=np.int32)
     trainer = _trainer(job, len(everything))
 
-    def over(fold: int, epoch: int, epochs: int, fitted: Score, scored: Score, seconds: float) -> None:
+    measured = _latency(trainer) if job.latency else None
+
+    def on_point(fold: int, point: Point) -> None:
+        if point.scored is None:
+            raise ValueError(f"fold {fold} holds no images out")
         report(
             Report(
                 trial=job.trial,
                 fold=fold,
-                epoch=epoch,
-                epochs=epochs,
-                loss=fitted.loss,
-                accuracy=fitted.accuracy,
-                val_loss=scored.loss,
-                val_accuracy=scored.accuracy,
-                seconds=seconds,
+                epoch=point.epoch,
+                epochs=point.epochs,
+                images=point.images,
+                loss=point.fitted.loss,
+                accuracy=point.fitted.accuracy,
+                val_loss=point.scored.loss,
+                val_accuracy=point.scored.accuracy,
+                seconds=point.seconds,
+                latency=measured,
             )
         )
 
     for fold, held_out in enumerate(job.folds):
         training = np.setdiff1d(everything, held_out)
-        trainer.train(Fold(images, training, held_out, partial(over, fold), between_steps))
+        trainer.train(Fold(images, training, held_out, job.points, partial(on_point, fold), between_steps))
+
+
+def _latency(trainer: "Trainer | HyperTrainer") -> float:
+    from archsearch.training.latency import latency  # takes a while to load, and few want it
+
+    return latency(trainer.model())
 
 
 def _trainer(job: TrialJob, images: int) -> "Trainer | HyperTrainer":

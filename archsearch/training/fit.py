@@ -1,8 +1,9 @@
 """Training one network: a lean step that is traced once and serves every fold."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import cos, pi
 from typing import Any, NamedTuple
 
 import keras
@@ -13,18 +14,14 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import TrialError
 from archsearch.model.build import build, build_for_training
-from archsearch.space.architecture import SGD, Adam, AdamW, Candidate, Lion, Optimizer, Recipe
+from archsearch.space.architecture import Candidate, Recipe
+from archsearch.training.job import CHECKED, Point, Score
+from archsearch.training.optimizer import LeanOptimizer
+from archsearch.training.optimizer import build_optimizer as build_optimizer
 from archsearch.training.pipeline import augmented, mixup, ordered_batches, shuffled_batches
 
-EVALUATION_BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean loss in nats, and share of images whose class was named right."""
-
-    loss: float
-    accuracy: float
+EVALUATION_BATCH = 250
+"""On a CPU larger batches are slower: they leave its caches, and the first one takes a second to find its memory."""
 
 
 class Fold(NamedTuple):
@@ -33,89 +30,116 @@ class Fold(NamedTuple):
     Attributes:
         images: Where the indices point.
         training: Images to train on, (n,) int32.
-        held_out: Images to score after each epoch, (m,) int32.
-        on_epoch: Called after each epoch with its number from 1, how many there will be, the scores on training and on
-            held-out images, and the seconds that it took.
+        held_out: Images to score, (m,) int32; may be none.
+        points: When to score and tell: shares of the training, ascending, above 0; the end is always one.
+        on_point: Told at each point.
         between_steps: Called before each step; what it raises ends the training.
+        progress: From the share of the steps that are done to the share of the training that is over, which decides the
+            learning rate; at 1 the training ends. A clock in it makes a training end in time with its schedule whole.
     """
 
     images: ImageSet
     training: NDArray[np.int32]
     held_out: NDArray[np.int32]
-    on_epoch: Callable[[int, int, Score, Score, float], None]
+    points: Sequence[float]
+    on_point: Callable[[Point], None]
     between_steps: Callable[[], None]
+    progress: Callable[[float], float] = lambda done: done
 
 
 class Trainer:
-    """Trains a candidate on some images, from the start as often as `reset` is called.
+    """Trains a candidate, from the same start each time.
 
     Args:
         candidate: What to train, and how.
-        images_per_epoch: How many images one epoch goes over; the learning rate's schedule is laid out for them.
+        images_per_epoch: About how many images one epoch goes over; batch normalisation is set for them.
         seed: Of initial weights, order, dropout and augmentation.
     """
 
     def __init__(self, candidate: Candidate, images_per_epoch: int, seed: int) -> None:
         keras.utils.set_random_seed(seed)
         self._candidate = candidate
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
+        self._random = tf.random.Generator.from_seed(seed)
         recipe = candidate.recipe
         self.batch_size = min(recipe.batch_size, images_per_epoch)
-        steps = images_per_epoch // self.batch_size
+        steps = images_per_epoch // self.batch_size * recipe.epochs
         self._model = build_for_training(candidate.architecture, norm_momentum(steps))
-        self._optimizer = build_optimizer(recipe.optimizer, self._model.trainable_variables)
-        self._schedule = learning_rate(recipe, steps * recipe.epochs)
-        self._start = [v.numpy() for v in (*self._model.weights, *self._optimizer.variables)]
+        self._optimizer = LeanOptimizer(recipe.optimizer, self._model.trainable_variables)
+        self._state = [*self._model.variables, *self._optimizer.variables, self._random.state]
+        self._start = [variable.numpy() for variable in self._state]
         self._totals = tf.Variable(tf.zeros(2))
         self._classes = candidate.architecture.task.classes
         self._weights = tf.Variable(tf.ones(self._classes)) if recipe.class_weights == "balanced" else None
-        pixels = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.uint8)
-        labels = tf.TensorSpec((None,), tf.int32)
-        # Autograph has no Python control flow to find here, only time to spend.
-        self._step = tf.function(self._train_step, input_signature=(pixels, labels), autograph=False)
-        self._score = tf.function(self._score_step, input_signature=(pixels, labels), autograph=False)
+        self._batch = tf.TensorSpec((None, *self._model.input_shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int32)
+
+    # A concrete function is called in half the time of a `tf.function`, which looks at its arguments first. Autograph
+    # would find no Python control flow in these, only spend time.
+
+    @cached_property
+    def _step(self) -> Callable[..., None]:
+        rate = tf.TensorSpec((), tf.float32)
+        return _concrete(tf.function(self._train_step, (*self._batch, rate), autograph=False))
+
+    @cached_property
+    def _score(self) -> Callable[..., None]:
+        return _concrete(tf.function(self._score_step, self._batch, autograph=False))
 
     def reset(self) -> None:
-        """Back to the initial weights and a fresh optimizer, without tracing again."""
-        for variable, value in zip((*self._model.weights, *self._optimizer.variables), self._start, strict=True):
+        """Back to the initial weights, a fresh optimizer and the first random numbers, without tracing again."""
+        for variable, value in zip(self._state, self._start, strict=True):
             variable.assign(value)
 
     def train(self, fold: Fold) -> None:
-        """Trains from the start, for all epochs of the recipe. Raises TrialError if the loss is no longer a number."""
-        self.reset()
-        epochs = self._candidate.recipe.epochs
-        for number in range(1, epochs + 1):
-            started = time.perf_counter()
-            fitted = self.epoch(fold.images, fold.training, fold.between_steps)
-            scored = self.evaluate(fold.images, fold.held_out)
-            fold.on_epoch(number, epochs, fitted, scored, time.perf_counter() - started)
+        """Trains from the start, as the recipe says; what was trained before makes no difference.
 
-    def epoch(self, images: ImageSet, indices: NDArray[np.int32], between_steps: Callable[[], None]) -> Score:
-        """Trains once over `indices`.
-
-        Args:
-            images: Where the indices point.
-            indices: Of the training images, (n,) int32; balanced class weights are those of their labels.
-            between_steps: Called before each step; what it raises ends the epoch.
-
-        Returns:
-            Means over the images as they were trained on, augmented, while the weights changed. The loss is what was
-            minimised, with smoothed labels and weighted classes; of two blended images the larger one's class is right.
+        Balanced class weights are those of the fold's training labels. The score on training images is of them as they
+        were trained on, augmented, while the weights changed: the loss is what was minimised, with smoothed labels and
+        weighted classes; of two blended images the larger one's class is right.
 
         Raises:
             TrialError: The loss is no longer a number.
         """
+        self.reset()
+        recipe, images = self._candidate.recipe, len(fold.training)
         if self._weights is not None:
-            self._weights.assign(balanced_weights(images.labels[indices], self._classes))
+            self._weights.assign(balanced_weights(fold.images.labels[fold.training], self._classes))
+        steps = max(1, round(recipe.epochs * images / self.batch_size))
+        points = {max(1, round(share * steps)) for share in fold.points} | {steps}
+        order = np.random.default_rng(self._seed)
+        batches = shuffled_batches(fold.images, fold.training, self.batch_size, order)
+        trained, told, started = 0, 0, time.perf_counter()
+        fitted = Score(0.0, 0.0)
         self._totals.assign([0.0, 0.0])
-        for pixels, labels in shuffled_batches(images, indices, self.batch_size, self._random):
-            between_steps()
-            self._step(pixels, labels)
-        score = self._mean(len(indices) // self.batch_size * self.batch_size)
+        for step in range(1, steps + 1):
+            fold.between_steps()
+            over = fold.progress((step - 0.5) / steps)
+            if over < 1.0:
+                self._step(*next(batches), learning_rate(recipe, over))
+                trained += self.batch_size
+            last = over >= 1.0 or step == steps
+            if last or step in points:
+                if trained > told:
+                    fitted = self._fitted(trained - told)
+                scored = self._scored(fold, last)
+                epoch = recipe.epochs if last else recipe.epochs * step / steps
+                seconds = time.perf_counter() - started
+                fold.on_point(Point(epoch, recipe.epochs, trained, fitted, scored, seconds))
+                told, started = trained, time.perf_counter()
+                self._totals.assign([0.0, 0.0])
+            if last:
+                return
+
+    def _fitted(self, images: int) -> Score:
+        score = self._mean(images)
         if not np.isfinite(score.loss):
             rate = self._candidate.recipe.optimizer.learning_rate
             raise TrialError(f"the training loss became {score.loss}; the learning rate was {rate:.3g}")
         return score
+
+    def _scored(self, fold: Fold, last: bool) -> Score | None:
+        held_out = fold.held_out if last else checked(fold.held_out)
+        return self.evaluate(fold.images, held_out) if len(held_out) else None
 
     def evaluate(self, images: ImageSet, indices: NDArray[np.int32]) -> Score:
         """Scores the network as it is on `indices`, (n,) int32: plain cross-entropy of images as they are."""
@@ -130,11 +154,11 @@ class Trainer:
         model.set_weights(self._model.get_weights())
         return model
 
-    def _train_step(self, pixels: Any, labels: Any) -> None:
+    def _train_step(self, pixels: Any, labels: Any, rate: Any) -> None:
         recipe = self._candidate.recipe
-        images = augmented(tf.cast(pixels, tf.float32), recipe.augment)
+        images = augmented(tf.cast(pixels, tf.float32), recipe.augment, self._random)
         if recipe.augment.mixup:
-            images, others, share = mixup(images, labels, recipe.augment.mixup)
+            images, others, share = mixup(images, labels, recipe.augment.mixup, self._random)
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)
             losses = cross_entropy(logits, labels, recipe.label_smoothing, self._weights)
@@ -143,9 +167,7 @@ class Trainer:
                 losses = share * losses + (1.0 - share) * of_others
             loss = tf.reduce_mean(losses)
         variables = self._model.trainable_variables
-        # Given to the optimizer, the schedule would be traced again for each variable that decays.
-        self._optimizer.learning_rate = self._schedule(self._optimizer.iterations)
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        self._optimizer.apply(tape.gradient(loss, variables), rate)
         self._count(losses, logits, labels)
 
     def _score_step(self, pixels: Any, labels: Any) -> None:
@@ -161,12 +183,24 @@ class Trainer:
         return Score(float(loss), float(right))
 
 
-def norm_momentum(steps_per_epoch: int) -> float:
-    """Momentum of batch normalisation's moving averages that has caught up within a tenth of an epoch.
+def _concrete(function: Any) -> Callable[..., None]:
+    concrete = function.get_concrete_function()
+    return lambda *arguments: concrete(*map(tf.constant, arguments))
 
-    Keras's 0.99 is meant for thousands of steps: scores of short runs made with it are noise.
+
+def checked(held_out: NDArray[np.int32]) -> NDArray[np.int32]:
+    """At most `CHECKED` of `held_out`, (m,) int32, evenly spread; the same ones each time."""
+    if len(held_out) <= CHECKED:
+        return held_out
+    return held_out[np.linspace(0, len(held_out) - 1, CHECKED).astype(np.int64)]
+
+
+def norm_momentum(steps: float) -> float:
+    """Momentum of batch normalisation's moving averages that catches up within a fiftieth of a training's `steps`.
+
+    Keras's 0.99 is meant for thousands of steps: scores of short runs, and early ones of any, are noise with it.
     """
-    return 1.0 - 1.0 / float(np.clip(steps_per_epoch / 10, 2, 100))
+    return 1.0 - 1.0 / float(np.clip(steps / 50, 2, 100))
 
 
 def cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0, weights: Any = None) -> Any:
@@ -206,48 +240,20 @@ def balanced_weights(labels: NDArray[np.int32], classes: int) -> NDArray[np.floa
     return (shares / np.count_nonzero(counts)).astype(np.float32)
 
 
-def build_optimizer(settings: Optimizer, variables: list[Any]) -> keras.optimizers.Optimizer:
-    """Keras's optimizer, ready for `variables`.
-
-    Only kernels decay: pulling biases, or the scales and offsets of norms, towards 0 constrains a network without
-    making it simpler (He et al. 2018, section 3.1, https://arxiv.org/abs/1812.01187).
-
-    Args:
-        settings: Which one, and how; its learning rate is only the first, see `learning_rate`.
-        variables: Keras variables to train.
-    """
-    rate = settings.learning_rate
-    match settings:
-        case Adam():
-            optimizer = keras.optimizers.Adam(rate)
-        case AdamW():
-            optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-        case SGD():
-            optimizer = keras.optimizers.SGD(
-                rate, momentum=settings.momentum, nesterov=True, weight_decay=settings.weight_decay or None
-            )
-        case Lion():
-            optimizer = keras.optimizers.Lion(rate, weight_decay=settings.weight_decay or None)
-    optimizer.exclude_from_weight_decay(var_list=[v for v in variables if v.name != "kernel"])
-    optimizer.build(variables)
-    return optimizer
-
-
-def learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """From the number of a step, 0 to `steps` - 1, to its learning rate.
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """The learning rate at a moment of the training.
 
     With warm-up it rises from 0 along a straight line (Goyal et al. 2017, https://arxiv.org/abs/1706.02677); then it
     stays, or falls to 0 along half a cosine (Loshchilov & Hutter 2016, https://arxiv.org/abs/1608.03983).
+
+    Args:
+        recipe: With the learning rate at the height of the schedule.
+        progress: Share of the training that is over, 0 to 1. It is the same at a point for every candidate, however
+            long each one trains.
     """
     rate = recipe.optimizer.learning_rate
-    warmup = round(recipe.warmup * steps)
-    schedules = keras.optimizers.schedules
-    match recipe.schedule, warmup:
-        case "constant", 0:
-            return schedules.PolynomialDecay(rate, steps, end_learning_rate=rate)
-        case "constant", _:
-            return schedules.PolynomialDecay(0.0, warmup, end_learning_rate=rate)
-        case "cosine", 0:
-            return schedules.CosineDecay(rate, steps)
-        case "cosine", _:
-            return schedules.CosineDecay(0.0, steps - warmup, warmup_target=rate, warmup_steps=warmup)
+    if progress < recipe.warmup:
+        return rate * progress / recipe.warmup
+    if recipe.schedule == "constant":
+        return rate
+    return rate * (1 + cos(pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2

@@ -213,7 +213,9 @@ def test_values_that_do_not_build_cost_a_trial() -> None:
     for _ in range(2):
         with pytest.raises(TrialError, match=r"RuntimeError: too deep \(.*my_models\.py:\d+\)"):
             candidates.draw(FixedChooser({"depth": 2}))
-    assert candidates.draw(FixedChooser(candidates.baseline.point)) == candidates.baseline.drawn
+    drawn = candidates.draw(FixedChooser(candidates.baseline))
+    assert isinstance(drawn.candidate, HyperCandidate)
+    assert drawn.candidate.values == candidates.baseline
 
 
 # The way back ---------------------------------------------------------------------------------------------------------
@@ -259,7 +261,7 @@ def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(
     shared_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = searched("own_layer", tmp_path / "study")
-    assert study.retrain(lambda epoch, *_: print("epoch", epoch)) is not None
+    assert study.retrain(lambda point: print("epoch", point.epoch)) is not None
     assert "epoch 1\n" in capsys.readouterr().out
     assert [made.format for made in study.export([])] == ["keras", "saved_model"]
     code._trusted.clear()

@@ -1,11 +1,12 @@
 import random
+from dataclasses import replace
 
 import pytest
-from report_studies import EPOCHS, baseline, drawn, info, new_folder, opening, search, store, trial, winner_of
+from report_studies import EPOCHS, PLAN, baseline, drawn, info, new_folder, opening, search, store, trial, winner_of
 
-from archsearch.report.collect import active_seconds, architecture_line, collect, optimizer_line
+from archsearch.report.collect import active_seconds, architecture_line, collect, optimizer_line, savings
 from archsearch.search import record as records
-from archsearch.search.record import TrialRecord, ranking
+from archsearch.search.record import TrialRecord, joined, ranking
 from archsearch.space.architecture import SGD, Candidate, Custom, Lion, Stage
 
 
@@ -34,6 +35,130 @@ def test_rows_are_ranked_and_say_who_is_level_with_the_best() -> None:
     assert data.ranking[0].score == pytest.approx(0.97)
     assert data.ranking[0].standard_error == pytest.approx(0.01 / 3**0.5)
     assert data.ranking[0].fold_scores == (0.96, 0.97, 0.98)
+
+
+def confirmed_race() -> list[TrialRecord]:
+    """As before; trials 2 and 1 have run again, and 1 did better."""
+    again = [
+        trial(4, candidate(2), (0.94, 0.95, 0.96), state="confirmation", confirms=2),
+        trial(5, candidate(1), (0.97, 0.97, 0.97), state="confirmation", confirms=1),
+    ]
+    return joined([*close_race(), *again])
+
+
+def test_finalists_say_how_they_did_again() -> None:
+    data = collect(info(), confirmed_race(), None)
+    assert [(row.trial, row.confirmed) for row in data.ranking] == [
+        (1, pytest.approx(0.97)),
+        (2, pytest.approx(0.95)),
+        (3, None),
+        (0, None),
+    ]
+    assert data.ranking[0].score == pytest.approx(0.968)
+    assert data.winner is not None
+    assert (data.winner.trial, data.leader) == (1, 1)
+    assert "The 2 best ran again with a fresh seed before one of them won." in data.remarks
+
+
+def test_a_confirmation_is_neither_ranked_nor_among_the_others() -> None:
+    data = collect(info(), confirmed_race(), None)
+    assert data.others == ()
+    assert data.counts == {"complete": 4, "confirmation": 2}
+    assert {curve.trial for curve in data.curves} == {0, 1, 2, 3}
+
+
+def test_the_gain_is_over_both_runs_of_a_finalist() -> None:
+    gain = collect(info(), confirmed_race(), None).gain
+    assert gain is not None
+    # Fold by fold (0.966 + 0.97) / 2 minus 0.90, 0.91, 0.92.
+    assert gain.mean == pytest.approx(0.058)
+    assert gain.standard_error == pytest.approx(0.01 / 3**0.5)
+
+
+def test_of_level_trials_the_smallest_may_be_wanted() -> None:
+    kept = close_race()
+    sizes = {record.number: record.parameters for record in kept}
+    smaller = [
+        record.model_copy(update={"parameters": sizes[2] - 1}) if record.number == 1 else record for record in kept
+    ]
+    data = collect(info(prefer="small"), smaller, None)
+    assert data.ranking[0].trial == 2
+    assert data.winner is not None
+    assert data.winner.trial == data.leader == 1
+    remark = "The winner is the smallest of those that are within one standard error of the best, as was asked for."
+    assert remark in data.remarks
+    assert remark not in collect(info(), smaller, None).remarks
+
+
+def test_one_fold_has_the_binomial_error_of_its_images() -> None:
+    ours, theirs = 0.97, 0.95
+    error = (ours * (1 - ours) / 479) ** 0.5
+    level = ours - 0.9 * error
+    data = collect(
+        info(),
+        [trial(0, baseline(), (theirs,)), trial(1, candidate(1), (ours,)), trial(2, candidate(2), (level,))],
+        None,
+    )
+    assert data.ranking[0].standard_error == pytest.approx(error)
+    assert [(row.trial, row.level) for row in data.ranking] == [(1, True), (2, True), (0, False)]
+    assert data.gain is not None
+    assert data.gain.standard_error == pytest.approx((error**2 + theirs * (1 - theirs) / 479) ** 0.5)
+    assert any(remark.startswith("Trial 2 is within one standard error") for remark in data.remarks)
+    assert any("it may be chance" in remark for remark in data.remarks)
+
+
+def test_the_front_is_what_no_other_trial_beats() -> None:
+    kept = [
+        record.model_copy(update={"parameters": parameters})
+        for record, parameters in zip(close_race(), (500, 2_000, 3_000, 2_500), strict=True)
+    ]
+    wanted = info(objectives=("accuracy", "parameters"))
+    assert {row.trial for row in collect(wanted, kept, None).ranking if row.front} == {2, 1, 0}
+    assert not any(row.front for row in collect(info(), kept, None).ranking)
+
+
+def test_latency_is_the_mean_of_what_was_measured() -> None:
+    kept = [trial(0, baseline(), (0.9,) * 3, latency=2e-4), trial(1, candidate(1), (0.95,) * 3)]
+    assert [row.latency for row in collect(info(), kept, None).ranking] == [None, pytest.approx(2e-4)]
+
+
+def test_what_dropping_saves_is_worked_out_from_each_trials_own_pace() -> None:
+    dropped = trial(1, candidate(1), (0.6,), state="pruned", epochs=2)
+    kept = [trial(0, baseline(), (0.9,) * 3), dropped]
+    data = collect(info(), kept, None, PLAN)
+    # 2 of 24 epochs are done, the others would have taken 1.5 s each.
+    assert data.saved_seconds == pytest.approx(22 * 1.5)
+    assert data.training_seconds == pytest.approx(1.6 * 26)
+    assert savings(data) == "33 of 75 worker seconds"
+    assert "Dropping 1 candidate early saved about 33 of 75 worker seconds." in data.remarks
+    assert collect(info(), kept, None).saved_seconds == 0.0
+
+
+def test_a_trials_start_is_not_taken_for_its_pace() -> None:
+    def slow_start(record: TrialRecord) -> TrialRecord:
+        first, *others = record.reports
+        return record.model_copy(update={"reports": (replace(first, seconds=first.seconds + 10.0), *others)})
+
+    whole = slow_start(trial(0, baseline(), (0.9,) * 3))
+    dropped = slow_start(trial(1, candidate(1), (0.6,), state="pruned", epochs=1))
+    data = collect(info(), [whole, dropped], None, PLAN)
+    assert data.saved_seconds == pytest.approx(23 * 1.5)
+
+
+def test_nothing_dropped_saves_nothing() -> None:
+    data = collect(info(), close_race(), None, PLAN)
+    assert (data.saved_seconds, savings(data)) == (0.0, "")
+    assert not any("Dropping" in remark for remark in data.remarks)
+    never_told = trial(4, candidate(4), (), state="pruned")
+    assert collect(info(), [*close_race(), never_told], None, PLAN).saved_seconds == 0.0
+
+
+def test_long_savings_are_told_in_minutes_and_hours() -> None:
+    data = collect(info(), close_race(), None, PLAN)
+    minutes = data.model_copy(update={"saved_seconds": 1_320.0, "training_seconds": 1_140.0})
+    assert savings(minutes) == "22 of 41 worker minutes"
+    hours = data.model_copy(update={"saved_seconds": 79_200.0, "training_seconds": 68_400.0})
+    assert savings(hours) == "22 of 41 worker hours"
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
@@ -152,7 +277,7 @@ def test_remark_when_another_trial_has_overtaken_the_retrained_one() -> None:
     data = collect(info(), kept, winner_of(kept[1]))
     assert data.winner is not None
     assert data.winner.trial == 1
-    assert "The retrained model is trial 1; trial 2 now ranks first." in data.remarks
+    assert "The retrained model is trial 1; trial 2 would win now." in data.remarks
 
 
 def test_remark_when_the_gain_may_be_chance() -> None:
@@ -184,4 +309,14 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     assert data.command == (
         "archsearch search search_spaces/digits.yaml --data '/my data/cats' --size 64 "
         "--folds 3 --seed 7 --sampler tpe --pruner hyperband --time 600s --out reports/digits"
+    )
+
+
+def test_the_command_names_what_was_decided_and_leaves_the_rest_to_the_plan() -> None:
+    planned = collect(info(all_folds=False), [], None).command.split()
+    assert not {"--folds", "--epochs", "--first-rung", "--finalists", "--objective", "--prefer"} & set(planned)
+    decided = info(epochs=2.5, first_rung=500, finalists=3, prefer="small", objectives=("accuracy", "flops"))
+    assert (
+        "--epochs 2.5 --first-rung 500 --finalists 3 --objective accuracy,flops --prefer small"
+        in collect(decided, [], None).command
     )

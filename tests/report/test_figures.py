@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 import pytest
-from report_studies import info, search, winner_of
+from report_studies import EPOCHS, info, search, winner_of
 
 from archsearch.report.collect import collect
 from archsearch.report.figures import best_so_far, learning_curves, score_vs_size
@@ -16,6 +18,27 @@ def test_learning_curves_show_ten_trials_with_one_legend_entry_each() -> None:
     assert len({trace.line.color[:7] for trace in figure.data}) == 10
     validation = next(trace for trace in figure.data if trace.showlegend)
     assert tuple(validation.y) == data.curves[0].val_accuracy
+
+
+def test_fractions_of_an_epoch_are_where_they_belong() -> None:
+    short = [
+        record.model_copy(update={"reports": tuple(replace(r, epoch=r.epoch / 16, epochs=0.5) for r in record.reports)})
+        for record in search(3)
+    ]
+    figure = learning_curves(collect(info(), short, None))
+    assert figure.data[0].x == tuple(epoch / 16 for epoch in range(1, EPOCHS + 1))
+    assert figure.layout.xaxis2.dtick is None
+
+
+def test_the_front_is_drawn_through_its_trials() -> None:
+    kept = search(9)
+    data = collect(info(objectives=("accuracy", "parameters")), kept, None)
+    front = next(trace for trace in score_vs_size(data).data if trace.name == "front")
+    assert sorted(zip(front.x, front.y, strict=True)) == sorted(
+        (row.parameters, row.score) for row in data.ranking if row.front
+    )
+    assert list(front.y) == sorted(front.y)
+    assert not any(trace.name == "front" for trace in score_vs_size(collect(info(), kept, None)).data)
 
 
 def test_the_view_of_the_curves_holds_every_final_score() -> None:

@@ -1,16 +1,18 @@
 import json
+import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from candidates import drawn_from_a_space
 from plotly.offline import get_plotlyjs
-from report_studies import info, new_folder, opening, search, winner_of
+from report_studies import PLAN, baseline, drawn, info, new_folder, opening, search, trial, winner_of
 
 from archsearch.report import page
 from archsearch.report.collect import ReportData, collect
-from archsearch.search.record import ranking
+from archsearch.search.record import joined, ranking
 
 
 class Reader(HTMLParser):
@@ -56,6 +58,56 @@ def test_the_answer_comes_first_with_its_uncertainty() -> None:
     assert "352 of 360 images; opened once, 2026-03-01 14:05 UTC" in text
     assert f"{best.parameters:,} parameters" in text
     assert "± is one standard error" in text
+
+
+def finals(**changes: object) -> ReportData:
+    """Three trials, of which the best two have run again, by plan."""
+    kept = search(3, 4)
+    first, second, _ = ranking(kept)
+    again = [
+        trial(
+            20, drawn_from_a_space(first.candidate), (0.981, 0.982, 0.983), state="confirmation", confirms=first.number
+        ),
+        trial(21, drawn_from_a_space(second.candidate), (0.5, 0.5, 0.5), state="confirmation", confirms=second.number),
+    ]
+    return collect(info(all_folds=False, folds=5, **changes), joined([*kept, *again]), None, PLAN)
+
+
+def test_finalists_say_how_they_did_again() -> None:
+    html = page.render("digits", finals())
+    text = Reader(html).text
+    assert "confirmed at 98.20 % with a fresh seed; mean of 3 folds, best of 3 complete trials" in text
+    assert "<th>confirmed at</th>" in html
+    assert "confirmation" not in text
+    assert "confirmed" not in Reader(page.render("digits", retrained(3))).text
+
+
+def test_the_plan_and_what_it_saved_are_on_the_page() -> None:
+    data = finals()
+    html = page.render("digits", data)
+    text = Reader(html).text
+    assert f"<dt>Plan</dt><dd>{PLAN.line(5).removeprefix('plan: ')}</dd>" in html
+    assert "cut into 5 stratified folds" in text
+    assert "trains once for each of 3 of them" in text
+    (saved,) = [remark for remark in data.remarks if remark.startswith("Dropping 1 candidate early saved about ")]
+    assert saved in text
+
+
+def test_one_fold_has_binomial_errors() -> None:
+    kept = [trial(0, baseline(), (0.93,)), trial(1, drawn(random.Random(1)), (0.97,))]
+    plan = PLAN.model_copy(update={"folds": 1})
+    text = Reader(page.render("digits", collect(info(all_folds=False), kept, None, plan))).text
+    assert "97.00 % ± 0.78" in text
+    assert "± is one standard error: binomial" in text
+    assert "one fold, best of 2 complete trials" in text
+    assert "trains on all but one of them" in text
+
+
+def test_several_objectives_show_their_front() -> None:
+    html = page.render("digits", finals(objectives=("accuracy", "latency")))
+    assert "<h2>Front</h2>" in html
+    assert "accuracy, latency as one of these" in Reader(html).text
+    assert "<h2>Front</h2>" not in page.render("digits", finals())
 
 
 def test_the_sections_stand_in_their_order() -> None:
@@ -197,7 +249,8 @@ def test_diverged_losses_leave_valid_json(tmp_path: Path) -> None:
 
 def test_an_empty_leaderboard_still_names_its_columns() -> None:
     table = page.leaderboard(collect(info(), [], None))
-    assert list(table.columns)[:7] == ["rank", "trial", "score", "standard_error", "fold_0", "fold_1", "fold_2"]
+    first = ["rank", "trial", "score", "standard_error", "confirmed", "fold_0", "fold_1", "fold_2"]
+    assert list(table.columns)[:8] == first
     assert table.empty
 
 

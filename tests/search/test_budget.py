@@ -1,63 +1,88 @@
-from dataclasses import replace
+from typing import Any
 
 import pytest
-from candidates import candidate
+from trials import IMAGES, report, trial
 
 from archsearch.search.budget import (
     REPORT_SECONDS,
+    RETRAINING_SPEED,
+    TESTING,
     Budget,
+    closing_seconds,
+    image_seconds,
+    learn_pace,
     remaining_seconds,
     retraining_seconds,
-    search_seconds_left,
-    too_slow,
     trained,
 )
 from archsearch.search.record import State, TrialRecord
-from archsearch.training.job import Report
+
+POINTS = (0.25, 0.5, 1.0)
 
 
-def record(done: int, seconds: float, state: State = "running") -> TrialRecord:
-    """A trial of three folds with four epochs each, `done` of them over."""
-    steps = [(fold, epoch) for fold in range(3) for epoch in range(1, 5)][:done]
-    reports = tuple(Report(0, fold, epoch, 4, 0.1, 0.9, 0.1, 0.9, seconds) for fold, epoch in steps)
-    made = candidate(epochs=4)
-    return TrialRecord(number=0, state=state, candidate=made, digest="x", parameters=1, flops=1, reports=reports)
+def running(done: int, start: float = 0.0, image: float = 0.002, **changes: Any) -> TrialRecord:
+    """A trial whose folds of four epochs are reported at `POINTS`, `done` times so far."""
+    reports, before = [], 0.0
+    for number in range(done):
+        fold, point = divmod(number, len(POINTS))
+        before = POINTS[point - 1] if point else 0.0
+        seconds = (POINTS[point] - before) * 4 * IMAGES * image + (0 if number else start)
+        reports.append(report(fold, POINTS[point], seconds=seconds))
+    return trial(state="running", reports=tuple(reports), **changes)
 
 
-def test_retraining_sees_all_images() -> None:
-    assert retraining_seconds(record(12, 2.0), folds=3) == pytest.approx(4 * 2.0 * 3 / 2)
-    assert retraining_seconds(record(1, 2.0), folds=5) == pytest.approx(4 * 2.0 * 5 / 4)
-    assert retraining_seconds(record(0, 2.0), folds=3) == 0
+@pytest.mark.parametrize("done", [2, 3, 4, 5, 9])
+def test_the_pace_of_a_trial_leaves_its_start_out(done: int) -> None:
+    assert image_seconds(running(done, start=50.0)) == pytest.approx(0.002)
+
+
+def test_before_the_second_report_there_is_only_the_first() -> None:
+    assert image_seconds(running(0)) is None
+    assert image_seconds(running(1, start=3.0)) == pytest.approx(0.002 + 3.0 / IMAGES)
 
 
 def test_what_remains_of_a_trial() -> None:
-    assert remaining_seconds(record(5, 2.0), folds=3) == pytest.approx(7 * 2.0)
-    assert remaining_seconds(record(12, 2.0), folds=3) == 0
-    assert remaining_seconds(record(0, 2.0), folds=3) == 0
+    assert remaining_seconds(running(0), 3, IMAGES) == 0
+    assert remaining_seconds(running(2, start=5.0), 3, IMAGES) == pytest.approx(2.5 * 4 * IMAGES * 0.002)
+    assert remaining_seconds(running(3), 3, IMAGES) == pytest.approx(2 * 4 * IMAGES * 0.002)
+    assert remaining_seconds(running(4), 3, IMAGES) == pytest.approx(1.75 * 4 * IMAGES * 0.002)
+    assert remaining_seconds(running(9), 3, IMAGES) == 0
+    assert remaining_seconds(running(9), 2, IMAGES) == 0  # a fold was taken away since
 
 
-def test_the_leaders_retraining_is_kept_aside() -> None:
-    budget = Budget(trials=None, seconds=100)
-    assert search_seconds_left(budget, 10, None, 3) == 90 - REPORT_SECONDS
-    assert search_seconds_left(budget, 10, record(12, 2.0, "complete"), 3) == pytest.approx(90 - REPORT_SECONDS - 12)
-    assert search_seconds_left(budget, 200, None, 3) < 0
-    assert search_seconds_left(Budget(trials=3, seconds=None), 1e9, None, 3) == float("inf")
+def test_the_pace_is_that_of_the_trial_in_the_middle() -> None:
+    trials = [running(5, start=start, image=image) for start, image in ((1.0, 0.001), (2.0, 0.002), (9.0, 0.9))]
+    pace = learn_pace(trials)
+    assert pace is not None
+    assert (pace.unit_seconds, pace.start_seconds) == pytest.approx((0.002, 2.0))
 
 
-def test_a_trial_that_cannot_be_finished_and_retrained_is_too_slow() -> None:
-    budget = Budget(trials=None, seconds=100)
-    # After two epochs of 2 s: 10 more, and 12 s of retraining.
-    assert not too_slow(record(2, 2.0), budget, spent=100 - REPORT_SECONDS - 33, folds=3)
-    assert too_slow(record(2, 2.0), budget, spent=100 - REPORT_SECONDS - 31, folds=3)
-    assert not too_slow(record(2, 1e6), Budget(trials=3, seconds=None), spent=0, folds=3)
+def test_the_pace_is_for_a_unit_of_work() -> None:
+    pace = learn_pace([running(5, image=0.004, work=2e-6)])
+    assert pace is not None
+    assert pace.unit_seconds == pytest.approx(0.002e6)
+    assert pace.image_seconds(3e-6) == pytest.approx(0.006)
 
 
-def test_the_first_epoch_says_little_since_tracing_is_in_it() -> None:
-    budget = Budget(trials=None, seconds=100)
-    assert not too_slow(record(1, 1e6), budget, spent=0, folds=3)
-    first, *others = record(4, 2.0).reports
-    slow_start = record(4, 2.0).model_copy(update={"reports": (replace(first, seconds=50.0), *others)})
-    assert retraining_seconds(slow_start, folds=3) == pytest.approx(12)
+def test_one_report_teaches_no_pace() -> None:
+    assert learn_pace([running(1), running(0)]) is None
+    assert learn_pace([]) is None
+
+
+def test_a_start_never_takes_less_than_nothing() -> None:
+    pace = learn_pace([running(5, start=-0.5)])
+    assert pace is not None
+    assert pace.start_seconds == 0
+
+
+def test_retraining_sees_all_images_and_has_all_cores() -> None:
+    assert retraining_seconds(0.002, 1500, 4, workers=1) == pytest.approx(12)
+    assert retraining_seconds(0.002, 1500, 0.5, workers=2) == pytest.approx(1.5 / RETRAINING_SPEED)
+
+
+def test_closing_takes_longer_with_more_to_test_but_at_most_a_fifth() -> None:
+    assert closing_seconds(600, 0.003, 1000) == pytest.approx(REPORT_SECONDS + 3 * TESTING)
+    assert closing_seconds(10, 0.003, 1000) == 2
 
 
 def test_the_share_is_of_what_runs_out_first() -> None:
@@ -68,5 +93,15 @@ def test_the_share_is_of_what_runs_out_first() -> None:
 
 
 def test_what_counts_as_trained() -> None:
-    states: tuple[State, ...] = ("running", "complete", "pruned", "failed", "infeasible", "duplicate", "interrupted")
-    assert trained([record(0, 1.0, state) for state in states]) == 4
+    states: tuple[State, ...] = (
+        "running",
+        "complete",
+        "confirmation",
+        "pruned",
+        "failed",
+        "infeasible",
+        "duplicate",
+        "interrupted",
+    )
+    assert trained([trial(state=state) for state in states]) == 4
+    assert trained([trial(state="running", confirms=0), trial(state="confirmation", confirms=0)]) == 0

@@ -39,7 +39,8 @@ def splits() -> Splits:
 
 
 def job(splits: Splits, trial: int, epochs: int = 1, **recipe: Any) -> TrialJob:
-    return TrialJob(trial, candidate(epochs=epochs, **recipe), splits.train.path, splits.folds, seed=0)
+    points = tuple(epoch / epochs for epoch in range(1, min(epochs, 100) + 1))
+    return TrialJob(trial, candidate(epochs=epochs, **recipe), splits.train.path, splits.folds, points, seed=0)
 
 
 def until_over(executor: Executor, count: int, seconds: float = 90) -> list[Report | Outcome]:
@@ -84,7 +85,7 @@ def test_a_candidate_that_cannot_be_trained_says_why(executor: Executor, splits:
     linear = block(norm="none", activation="elu")
     stage = Stage(blocks=(linear, linear), downsample="average")
     made = candidate(architecture(stage), optimizer=SGD(learning_rate=100.0))
-    executor.submit(TrialJob(3, made, splits.train.path, splits.folds, seed=0))
+    executor.submit(TrialJob(3, made, splits.train.path, splits.folds, (1.0,), seed=0))
     last = until_over(executor, 1)[-1]
     assert isinstance(last, Outcome)
     assert last.state == "failed"
@@ -92,7 +93,7 @@ def test_a_candidate_that_cannot_be_trained_says_why(executor: Executor, splits:
 
 
 def test_an_exception_in_a_worker_is_its_error(executor: Executor, splits: Splits, tmp_path: Path) -> None:
-    executor.submit(TrialJob(3, candidate(), tmp_path / "gone", splits.folds, seed=0))
+    executor.submit(TrialJob(3, candidate(), tmp_path / "gone", splits.folds, (1.0,), seed=0))
     last = until_over(executor, 1)[-1]
     assert isinstance(last, Outcome)
     assert last.state == "failed"
@@ -173,7 +174,7 @@ def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path) -
         if __name__ == "__main__":
             folds = tuple(np.load({str(tmp_path / "folds.npz")!r}).values())
             executor = LocalExecutor(1)
-            executor.submit(TrialJob(0, candidate(epochs=10_000), Path({str(splits.train.path)!r}), folds, 0))
+            executor.submit(TrialJob(0, candidate(epochs=10_000), Path({str(splits.train.path)!r}), folds, (1e-4,), 0))
             while not executor.events(1.0):
                 pass
             print("training", flush=True)

@@ -1,28 +1,84 @@
+"""Verdicts on scores that are given."""
+
+import random
+
+import optuna
 import pytest
+from optuna.pruners import SuccessiveHalvingPruner
+from trials import report
 
-from archsearch.search.pruning import behind, lost_to, optuna_point
-from archsearch.training.job import Report
+from archsearch.search.pruning import behind, halved, lost_to, optuna_point
+
+# The first fold -------------------------------------------------------------------------------------------------------
 
 
-def report(fold: int, epoch: int, accuracy: float = 0.9) -> Report:
-    return Report(0, fold, epoch, 5, 0.1, 0.95, 0.2, accuracy, 1.0)
+def test_the_first_at_a_rung_goes_on() -> None:
+    assert not halved(0.1, [], 3)
 
 
-def test_fold_0_is_told_epoch_by_epoch() -> None:
-    assert optuna_point(report(0, 2, 0.8), ()) == (2, 0.8)
-    assert optuna_point(report(0, 5, 0.9), (0.9,)) == (5, 0.9)
+def test_among_the_first_few_only_the_best_goes_on() -> None:
+    assert halved(0.8, [0.9], 3)
+    assert not halved(0.9, [0.8], 3)
+    assert not halved(0.9, [0.9], 3)  # as good as the best
+
+
+@pytest.mark.parametrize(("others", "places"), [(2, 1), (4, 1), (5, 2), (7, 2), (8, 3), (29, 10)])
+def test_one_in_three_goes_on(others: int, places: int) -> None:
+    scores = [0.5 + 0.01 * number for number in range(others)]
+    assert [halved(0.495 + 0.01 * rank, scores, 3) for rank in range(others + 1)] == [
+        others - rank >= places for rank in range(others + 1)
+    ]
+
+
+@pytest.mark.parametrize("reduction", [2, 3, 4])
+def test_optuna_halves_alike(reduction: int) -> None:
+    """Trial after trial, on three rungs: nobody is asked that would not have come so far."""
+    study = optuna.create_study(
+        direction="maximize",
+        pruner=SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction, bootstrap_count=0),
+    )
+    drawn = random.Random(reduction)
+    rungs: list[list[float]] = [[], [], []]
+    verdicts = []
+    for _ in range(200):
+        trial = study.ask()
+        for rung, others in enumerate(rungs):
+            value = round(drawn.random(), 2)  # now and then a tie
+            trial.report(value, reduction**rung)
+            verdict = halved(value, others, reduction)
+            others.append(value)
+            assert trial.should_prune() == verdict
+            verdicts.append(verdict)
+            if verdict:
+                break
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    assert set(verdicts) == {True, False}
+    assert len(rungs[2]) > 5
+
+
+# What Optuna is told --------------------------------------------------------------------------------------------------
+
+
+def test_fold_0_is_told_in_per_cent() -> None:
+    assert optuna_point(report(0, 1 / 9, 0.8), ()) == (11, 0.8)
+    assert optuna_point(report(0, 1.0, 0.9), (0.9,)) == (100, 0.9)
 
 
 def test_a_later_fold_is_told_when_it_is_done_and_as_the_running_mean() -> None:
-    assert optuna_point(report(1, 4), (0.9,)) is None
-    assert optuna_point(report(1, 5, 0.8), (0.9, 0.8)) == pytest.approx((6, 0.85))
-    assert optuna_point(report(2, 5, 0.7), (0.9, 0.8, 0.7)) == pytest.approx((7, 0.8))
+    assert optuna_point(report(1, 0.5), (0.9,)) is None
+    assert optuna_point(report(1, 1.0, 0.8), (0.9, 0.8)) == pytest.approx((101, 0.85))
+    assert optuna_point(report(2, 1.0, 0.7), (0.9, 0.8, 0.7)) == pytest.approx((102, 0.8))
 
 
 def test_steps_never_repeat() -> None:
-    points = [optuna_point(report(fold, epoch), (0.9,) * 3) for fold in range(3) for epoch in range(1, 6)]
+    shares = (1 / 9, 0.2, 1 / 3, 0.5, 0.9, 1.0)
+    points = [optuna_point(report(fold, share), (0.9,) * 3) for fold in range(3) for share in shares]
     steps = [point[0] for point in points if point]
+    assert len(steps) == 8
     assert steps == sorted(set(steps))
+
+
+# After a fold ---------------------------------------------------------------------------------------------------------
 
 
 def test_behind_counts_binomial_standard_errors() -> None:

@@ -32,6 +32,7 @@ def tried(let: str, stages: str, field: str = "filters") -> list[dict[str, Numbe
 )
 def test_possible_values(epochs: str, values: list[int]) -> None:
     space = schema("m: = 2 * n + 1, n: {int: [2, 5]}", "{filters: 8}", f"{{epochs: {epochs}}}")
+    assert space.training.epochs is not None
     assert possible(space, space.training.epochs) == values
 
 

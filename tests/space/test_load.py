@@ -367,9 +367,10 @@ def test_an_entrys_name_stands_for_its_copies() -> None:
 
 
 def test_most_epochs() -> None:
-    def most(epochs: str) -> int:
+    def most(epochs: str) -> float | None:
         return parse_space(f"let: {{n: {{int: [2, 5]}}}}\n{SMALL}training: {{epochs: {epochs}}}").most_epochs
 
+    assert parse_space(SMALL).most_epochs is None
     assert [most("7"), most("{choice: [3, 9, 6]}"), most("{int: [2, 8]}"), most("= 2 * n")] == [7, 9, 8, 10]
 
 

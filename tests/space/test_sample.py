@@ -23,6 +23,7 @@ from archsearch.space.architecture import (
 from archsearch.space.cost import cost
 from archsearch.space.load import Space, parse_space
 from archsearch.space.sample import (
+    EPOCHS,
     Chooser,
     FixedChooser,
     RandomChooser,
@@ -181,6 +182,10 @@ def test_expressions_know_stage_and_block() -> None:
 
 def test_a_name_may_follow_from_a_later_one() -> None:
     assert fixed(RICH, {"width": 16}).recipe.epochs == 32
+
+
+def test_epochs_that_are_left_out_wait_for_a_plan() -> None:
+    assert fixed("name: a\nstages: [{filters: 8}]\n").recipe.epochs == EPOCHS
 
 
 def test_options_carry_their_fields() -> None:

@@ -133,7 +133,7 @@ def test_defaults() -> None:
         "label_smoothing": 0.0,
         "class_weights": "none",
         "batch_size": 128,
-        "epochs": 10,
+        "epochs": None,
     }
     assert dict(space.limits) == {"parameters": None, "flops": None}
     assert space.augment is None

@@ -48,6 +48,7 @@ def test_a_suggestion_is_a_sound_space_for_its_images(tmp_path: Path, side: int,
     check_space(file, task(side, channels))
     assert parse_space(made.text).hash == made.space.hash
     assert made.space.name == "mine"
+    assert made.space.most_epochs is None
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])

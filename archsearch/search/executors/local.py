@@ -1,27 +1,22 @@
 """One process for each trial on this machine, forked from a server that has TensorFlow imported and not started."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from archsearch.errors import TrialError
-from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
+from archsearch.search.executors.processes import configure_tensorflow, start
+from archsearch.training.environment import stderr_to
 from archsearch.training.job import Outcome, Report, TrialJob
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerContext, SpawnContext
 
 GRACE_SECONDS = 10.0
 """How long a job that was told to stop may take before its process is killed."""
@@ -51,7 +46,6 @@ class LocalExecutor:
         self._slots = workers
         self._workers: dict[int, _Worker] = {}
         self._logs = tempfile.TemporaryDirectory(prefix="archsearch-")
-        self._context = _context()
 
     @property
     def workers(self) -> int:
@@ -60,13 +54,9 @@ class LocalExecutor:
 
     def submit(self, job: TrialJob) -> None:
         """Starts `job` in a new process."""
-        ours, theirs = self._context.Pipe()
         log = Path(self._logs.name) / f"{job.trial}.log"
-        process = self._context.Process(target=_work, args=(theirs, job, log), name=f"archsearch-trial-{job.trial}")
-        with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull), _without_ctrl_c():
-            process.start()
-        theirs.close()
-        self._workers[job.trial] = _Worker(process, ours, log, time.monotonic())
+        process, connection = start(_work, (job, log), f"archsearch-trial-{job.trial}")
+        self._workers[job.trial] = _Worker(process, connection, log, time.monotonic())
 
     def events(self, timeout: float) -> list[Report | Outcome]:
         """What has come since the last call, oldest first; waits up to `timeout` seconds for something to come."""
@@ -102,28 +92,6 @@ class LocalExecutor:
             worker.connection.close()
         self._workers.clear()
         self._logs.cleanup()
-
-
-@contextlib.contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Holds SIGINT back for a while; a server that is started meanwhile, and its workers, never get it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # Left to the server's start, this would let SIGINT through again.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _context() -> "ForkServerContext | SpawnContext":
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["archsearch.training.crossval"])
-    return context
 
 
 def _messages(worker: _Worker) -> list[Report]:
@@ -176,7 +144,7 @@ def _work(connection: Connection, job: TrialJob, log: Path) -> None:
     with stderr_to(log):
         os.dup2(2, 1)  # what a user's code prints goes there, too
         try:
-            _configure_tensorflow(job.threads)
+            configure_tensorflow(job.threads)
             from archsearch.training.crossval import cross_validate
 
             cross_validate(job, connection.send, between_steps)
@@ -200,12 +168,3 @@ def _peak_memory() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _configure_tensorflow(threads: int) -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import TrialError
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.fit import Fold, Score
+from archsearch.training.fit import Fold
 from archsearch.training.hyper.fit import call_fit, fit_result
 from archsearch.training.hyper.loading import load_hypermodel, trains_itself
 from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
+from archsearch.training.job import Point, Score
 from archsearch.training.pipeline import ordered_batches
 
 EVALUATION_BATCH = 250
@@ -60,9 +61,9 @@ class HyperTrainer:
     def train(self, fold: Fold) -> None:
         """Builds the model anew and trains it.
 
-        `fold.on_epoch` is called once or more. The last call has the number of epochs that there were; it is that of
-        the end, even if `fit` has never called its callbacks. `fold.between_steps` is called before each step that
-        Keras's callbacks know of.
+        `fold.on_point` is called after each epoch, whatever `fold.points` says: the user's `fit` decides what an epoch
+        is. The last call has the number of epochs that there were; it is that of the end, even if `fit` has never
+        called its callbacks. `fold.between_steps` is called before each step that Keras's callbacks know of.
 
         Raises:
             TrialError: The loss is no number, or `fit` returned something that says nothing.
@@ -100,7 +101,7 @@ class HyperTrainer:
         def over(logs: Mapping[str, Any]) -> None:
             fitted = self._fitted(logs, fold)
             scored = self.evaluate(fold.images, fold.held_out)
-            fold.on_epoch(clock.count + 1, epochs, fitted, scored, clock.lap())
+            fold.on_point(_point(fold, clock.count + 1, epochs, fitted, scored, clock.lap()))
 
         self._model.fit(
             self._dataset(fold.images, fold.training),
@@ -123,7 +124,8 @@ class HyperTrainer:
 
         def pass_on() -> None:
             if kept:
-                fold.on_epoch(clock.count, max(self._candidate.recipe.epochs, clock.count + 1), *kept.pop())
+                expected = max(self._candidate.recipe.epochs, clock.count + 1)
+                fold.on_point(_point(fold, clock.count, expected, *kept.pop()))
 
         data, held = self._arrays(fold.images, fold.training), self._arrays(fold.images, fold.held_out)
         watch = _Watch(fold.between_steps, over)
@@ -135,7 +137,7 @@ class HyperTrainer:
         if not kept:
             kept.append((self._fitted(returned, fold), scored, clock.lap()))
         fitted, _, seconds = kept.pop()
-        fold.on_epoch(clock.count, clock.count, fitted, scored, seconds)
+        fold.on_point(_point(fold, clock.count, clock.count, fitted, scored, seconds))
 
     def _fitted(self, logs: Mapping[str, Any], fold: Fold) -> Score:
         """The training score: as logged, or measured on some of the images where it is not."""
@@ -172,6 +174,10 @@ class HyperTrainer:
         options.autotune.enabled = False
         order = tf.data.Dataset.range(len(indices)).shuffle(len(indices), seed=self._seed)
         return order.batch(self._candidate.recipe.batch_size).map(batch).with_options(options)
+
+
+def _point(fold: Fold, epoch: int, epochs: int, fitted: Score, scored: Score, seconds: float) -> Point:
+    return Point(epoch, epochs, epoch * len(fold.training), fitted, scored, seconds)
 
 
 class _Clock:

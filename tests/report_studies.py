@@ -10,6 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from archsearch.search import folder as studies
 from archsearch.search import record as records
+from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
 from archsearch.space.architecture import (
     SGD,
@@ -31,6 +32,9 @@ from archsearch.space.network import digest, lower
 from archsearch.training.job import Report
 
 FOLDS, EPOCHS = 3, 8
+IMAGES = 958
+"""That train in a fold."""
+PLAN = Plan(epochs=EPOCHS, folds=FOLDS, rungs=(0.125, 0.375), points=(0.125, 0.375, 1.0), finalists=2, images=IMAGES)
 KINDS: tuple[type[Conv | Residual | Separable | Inverted], ...] = (Conv, Residual, Separable, Inverted)
 
 
@@ -126,15 +130,18 @@ def trial(
     reason: str = "",
     epochs: int = EPOCHS,
     started: float | None = None,
+    confirms: int | None = None,
+    latency: float | None = None,
 ) -> TrialRecord:
-    """A trial whose folds end at `scores`; its last fold stops after `epochs` epochs."""
+    """A trial whose folds end at `scores`; its last fold stops after `epochs` epochs of 1.5 s each."""
     chance = random.Random(number)
     reports: list[Report] = []
     for fold, score in enumerate(scores):
         for epoch in range(1, (epochs if fold == len(scores) - 1 else EPOCHS) + 1):
             reached = score if epoch == EPOCHS else score * (1 - 0.7 * math.exp(-epoch)) - 0.01 * chance.random()
             accuracy = reached - 0.02 * chance.random()
-            reports.append(Report(number, fold, epoch, EPOCHS, 1 - accuracy, accuracy, 1 - reached, reached, 1.5))
+            losses = {"loss": 1 - accuracy, "accuracy": accuracy, "val_loss": 1 - reached, "val_accuracy": reached}
+            reports.append(Report(number, fold, epoch, EPOCHS, IMAGES * epoch, **losses, seconds=1.5, latency=latency))
     begun = 1.77e9 + 20.0 * number if started is None else started
     seconds = 1.6 * len(reports)
     nodes = lower(candidate.architecture).nodes
@@ -144,6 +151,8 @@ def trial(
         reason=reason,
         candidate=candidate,
         digest=digest(candidate),
+        confirms=confirms,
+        held_out=1437 // FOLDS,
         baseline=candidate == baseline(),
         parameters=sum(node.parameters for node in nodes),
         flops=sum(node.flops for node in nodes),

@@ -1,0 +1,63 @@
+"""Child processes that find TensorFlow imported and not started, and leave the terminal alone."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+
+def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
+    """Starts `work(connection, *arguments)` in a child; it dies with this process.
+
+    Returns:
+        The child, and our end of the connection.
+    """
+    context = _context()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, *arguments), name=name, daemon=True)
+    with environment(TENSORFLOW | ONE_THREAD), stderr_to(os.devnull), _without_ctrl_c():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
+def configure_tensorflow(threads: int) -> None:
+    """What a child does first: `threads` of the CPU, and no more of a GPU's memory than it needs."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Holds SIGINT back for a while; a server that is started meanwhile, and its workers, never get it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # Left to the server's start, this would let SIGINT through again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _context() -> "ForkServerContext | SpawnContext":
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["archsearch.training.crossval"])
+    return context

@@ -1,0 +1,154 @@
+"""Keeps a search's plan true to what its trials show, and says what there is still time for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from archsearch.search.budget import (
+    Budget,
+    Pace,
+    closing_seconds,
+    image_seconds,
+    learn_pace,
+    remaining_seconds,
+    retraining_seconds,
+)
+from archsearch.search.candidates import Candidates
+from archsearch.search.images import SearchImages
+from archsearch.search.plan import Given, Plan, Workload, fewer_folds, make_plan
+from archsearch.search.record import TrialRecord, finalists, ranking
+from archsearch.training.job import CHECKED
+
+WRONG = 1.6
+"""A plan whose pace was wrong by more than this factor is made again."""
+RECENT = 50
+"""The pace is that of so many of the newest trials."""
+
+
+@dataclass
+class Planner:
+    """The plan of one search.
+
+    Attributes:
+        candidates: What is tried.
+        images: What is trained on.
+        workers: Candidates that train at once.
+        budget: What the search may use.
+        given: What the user has decided.
+        spent: Seconds spent on the study so far.
+        probed: The pace before the first trial; None if it was not measured.
+        plan: As it stands.
+    """
+
+    candidates: Candidates
+    images: SearchImages
+    workers: int
+    budget: Budget
+    given: Given
+    spent: Callable[[], float]
+    probed: Pace | None = None
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._typical = self.candidates.typical_work()
+
+    def begin(self, pace: Pace | None) -> None:
+        """Makes the plan, for the time that is left."""
+        self.probed = pace
+        typical = pace.image_seconds(self._typical) if pace else None
+        work = Workload(
+            images=self.images.in_a_fold,
+            checked=min(self.images.held_out, CHECKED),
+            parts=len(self.images.folds),
+            workers=self.workers,
+            own_epochs=self.candidates.most_epochs,
+            image_seconds=typical,
+            start_seconds=pace.start_seconds if pace else 0.0,
+        )
+        seconds = self.budget.seconds
+        if seconds is not None:
+            seconds -= self.spent() + closing_seconds(seconds, typical or 0.0, self.images.test)
+        self.plan = make_plan(work, seconds, self.given)
+
+    def begin_again(self, records: Sequence[TrialRecord]) -> bool:
+        """Makes the plan anew if the first reports show that the probe was wrong; whether it did.
+
+        That is only so before a trial has ended, and at most once: scores after other epochs are not comparable.
+        """
+        pace = learn_pace(records)
+        decided = self.given.epochs is not None or self.candidates.most_epochs is not None
+        if pace is None or self.probed is None or decided or self.budget.seconds is None:
+            return False
+        if any(record.state in ("complete", "pruned") for record in records):
+            return False
+        if 1 / WRONG < pace.unit_seconds / self.probed.unit_seconds < WRONG:
+            return False
+        self.begin(pace)
+        self.probed = None
+        return True
+
+    def fewer_folds(self, records: Sequence[TrialRecord]) -> bool:
+        """Takes a fold away if too few candidates would run all of them; whether it did."""
+        pace = self._pace(records)
+        if self.given.folds is not None or pace is None or self.budget.seconds is None:
+            return False
+        complete = sum(record.state == "complete" for record in records)
+        affordable = max(0.0, self.seconds_left(records)) * self.workers / self._full_seconds(pace, self._typical)
+        before, self.plan = self.plan, fewer_folds(self.plan, complete, affordable)
+        return self.plan != before
+
+    def seconds_left(self, records: Sequence[TrialRecord]) -> float:
+        """How long the search may go on so that the leader can be retrained and tested; infinite without a limit."""
+        leader = next(iter(ranking(records)), None)
+        if leader is not None:
+            image = image_seconds(leader) or 0.0
+            epochs = leader.reports[-1].epochs
+        else:
+            pace = self._pace(records)
+            image = pace.image_seconds(self._typical) if pace else 0.0
+            # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
+            epochs = self._epochs / 2
+        return self._seconds_left(image, epochs)
+
+    def confirming_seconds(self, records: Sequence[TrialRecord]) -> float:
+        """About how long the finalists will take to run again; 0.0 while there are not two."""
+        waiting = [r.seconds for r in finalists(records, self.plan.finalists) if not r.confirmed]
+        return max([sum(waiting) / self.workers, *waiting])
+
+    def has_time_for(self, work: float, records: Sequence[TrialRecord]) -> bool:
+        """Whether a new candidate of so much `work` could run all its folds, be confirmed, and be retrained."""
+        pace = self._pace(records)
+        if pace is None:
+            return True
+        full = self._full_seconds(pace, work)
+        own = self._seconds_left(pace.image_seconds(work), self._epochs)
+        confirming = max(self.confirming_seconds(records), full if self.plan.finalists else 0.0)
+        return full + confirming <= min(own, self.seconds_left(records))
+
+    def is_too_slow(self, running: TrialRecord, records: Sequence[TrialRecord]) -> bool:
+        """Whether a running trial cannot run all its folds any more, or not be confirmed or retrained then."""
+        if len(running.reports) < 2:  # the first report's time is not that of the others: tracing is in it
+            return False
+        own = self._seconds_left(image_seconds(running) or 0.0, running.reports[-1].epochs)
+        remaining = remaining_seconds(running, self.plan.folds, self.plan.images)
+        confirming = self.confirming_seconds(records) if running.confirms is None else 0.0
+        return remaining + confirming > min(own, self.seconds_left(records))
+
+    @property
+    def _epochs(self) -> float:
+        return self.plan.epochs or self.candidates.most_epochs or 0.0
+
+    def _seconds_left(self, image_seconds: float, epochs: float) -> float:
+        """How long the search may go on so that what takes so long can be retrained and tested."""
+        if self.budget.seconds is None:
+            return float("inf")
+        retraining = retraining_seconds(image_seconds, self.images.count, epochs, self.workers)
+        closing = closing_seconds(self.budget.seconds, image_seconds, self.images.test)
+        return self.budget.seconds - closing - retraining - self.spent()
+
+    def _pace(self, records: Sequence[TrialRecord]) -> Pace | None:
+        return learn_pace(records[-RECENT:]) or self.probed
+
+    def _full_seconds(self, pace: Pace, work: float) -> float:
+        """How long a candidate runs if it is never dropped."""
+        images = self.plan.folds * self._epochs * self.plan.images
+        return pace.start_seconds + images * pace.image_seconds(work)

@@ -1,0 +1,239 @@
+"""What a plan becomes as trials show how fast they are."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from spaces import SMALL
+from trials import trial
+
+from archsearch.search.budget import Budget, Pace, closing_seconds, retraining_seconds
+from archsearch.search.candidates import SpaceCandidates
+from archsearch.search.images import SearchImages
+from archsearch.search.plan import Given
+from archsearch.search.planner import WRONG, Planner
+from archsearch.search.record import TrialRecord
+from archsearch.space.architecture import Task
+from archsearch.space.load import parse_space
+from archsearch.training.job import Report
+
+UNPLANNED = SMALL.replace("  epochs: 2\n", "")
+TASK = Task(height=8, width=8, channels=1, classes=10)
+IMAGES = SearchImages(Path("images"), 1500, tuple(np.array_split(np.arange(1500, dtype=np.int32), 5)), 270)
+IN_A_FOLD = 1200
+TYPICAL = SpaceCandidates(parse_space(UNPLANNED), TASK).typical_work()
+IMAGE_SECONDS = 0.001
+
+
+class Spent:
+    """Seconds, to be set."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def pace(image_seconds: float = IMAGE_SECONDS, start: float = 0.0) -> Pace:
+    """By which a typical candidate takes so long."""
+    return Pace(image_seconds / TYPICAL, start)
+
+
+def planner(
+    text: str = UNPLANNED, seconds: float | None = 300, begin: Pace | None = None, workers: int = 2, **given: Any
+) -> tuple[Planner, Spent]:
+    spent = Spent()
+    made = Planner(
+        candidates=SpaceCandidates(parse_space(text), TASK),
+        images=IMAGES,
+        workers=workers,
+        budget=Budget(None, seconds),
+        given=Given(**given),
+        spent=spent,
+    )
+    made.begin(pace() if begin is None else begin)
+    return made, spent
+
+
+def going(
+    made: Planner, reports: int, image_seconds: float = IMAGE_SECONDS, folds: int = 0, **changes: Any
+) -> TrialRecord:
+    """A trial of typical work on its way: `folds` whole ones, and so many tenths of the next."""
+    epochs = made.plan.epochs or 2.0
+    told = []
+    for fold in range(folds + 1):
+        for point in range(1, 11 if fold < folds else reports + 1):
+            epoch = epochs if point == 10 else epochs * point / 10
+            images = round(epoch * IN_A_FOLD)
+            seconds = epochs * IN_A_FOLD / 10 * image_seconds
+            told.append(Report(0, fold, epoch, epochs, images, 0.1, 0.9, 0.1, 0.9, seconds))
+    return trial(reports=tuple(told), work=TYPICAL, **({"state": "running"} | changes))
+
+
+def full_seconds(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
+    return made.plan.folds * (made.plan.epochs or 0.0) * IN_A_FOLD * image_seconds
+
+
+# The first plan -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_for_the_time_that_is_left() -> None:
+    early, _ = planner(seconds=300)
+    late, spent = planner(seconds=1200)
+    spent.seconds = 900 + closing_seconds(1200, IMAGE_SECONDS, 270) - closing_seconds(300, IMAGE_SECONDS, 270)
+    late.begin(pace())
+    assert late.plan == early.plan
+    assert early.plan.images == IN_A_FOLD
+    assert early.plan.image_seconds == pytest.approx(IMAGE_SECONDS)
+
+
+def test_what_is_given_is_planned_around() -> None:
+    made, _ = planner(epochs=1.5, folds=4, finalists=2, first_rung=300)
+    assert (made.plan.epochs, made.plan.folds, made.plan.finalists) == (1.5, 4, 2)
+    assert made.plan.rungs[0] * 1.5 * IN_A_FOLD == pytest.approx(300)
+
+
+def test_epochs_of_the_space_stay_with_the_space() -> None:
+    made, _ = planner(SMALL)
+    assert made.plan.epochs is None
+
+
+# How long the search may go on ----------------------------------------------------------------------------------------
+
+
+def test_without_a_limit_there_is_always_time() -> None:
+    made, spent = planner(seconds=None)
+    spent.seconds = 1e9
+    assert made.seconds_left([]) == float("inf")
+    assert made.has_time_for(1e9, [])
+    assert not made.is_too_slow(going(made, 5, image_seconds=1e6), [])
+
+
+def test_what_the_leader_takes_to_retrain_is_kept_aside() -> None:
+    made, spent = planner(seconds=300)
+    spent.seconds = 100
+    leader = going(made, 0, image_seconds=0.002, folds=made.plan.folds, state="complete")
+    retraining = retraining_seconds(0.002, 1500, made.plan.epochs or 0.0, workers=2)
+    closing = closing_seconds(300, 0.002, 270)
+    assert made.seconds_left([leader]) == pytest.approx(200 - retraining - closing)
+
+
+def test_before_there_is_a_leader_half_a_typical_retraining_is() -> None:
+    made, spent = planner(seconds=300)
+    spent.seconds = 100
+    retraining = retraining_seconds(IMAGE_SECONDS, 1500, (made.plan.epochs or 0.0) / 2, workers=2)
+    assert made.seconds_left([]) == pytest.approx(200 - retraining - closing_seconds(300, IMAGE_SECONDS, 270))
+
+
+def test_there_is_time_for_what_can_run_all_its_folds() -> None:
+    made, spent = planner(seconds=300, begin=pace(start=1.0))
+    spent.seconds += made.seconds_left([]) - full_seconds(made) - 1.0 - 0.01
+    assert made.has_time_for(TYPICAL, [])
+    assert not made.has_time_for(1.1 * TYPICAL, [])
+    spent.seconds += 0.02
+    assert not made.has_time_for(TYPICAL, [])
+
+
+def test_the_newest_trials_say_how_fast_it_goes() -> None:
+    made, spent = planner(seconds=300)
+    spent.seconds += made.seconds_left([]) - 1.5 * full_seconds(made)
+    assert made.has_time_for(TYPICAL, [])
+    slow = [going(made, 5, image_seconds=2 * IMAGE_SECONDS, number=number) for number in range(3)]
+    assert not made.has_time_for(TYPICAL, slow)
+    assert not made.has_time_for(TYPICAL, [going(made, 5, number=9), *slow])
+
+
+def test_a_running_trial_that_cannot_finish_is_too_slow() -> None:
+    made, spent = planner(seconds=300)
+    half = going(made, 5)
+    remaining = full_seconds(made) - 0.5 * full_seconds(made) / made.plan.folds
+    spent.seconds = made.seconds_left([half]) - remaining - 0.01
+    assert not made.is_too_slow(half, [half])
+    spent.seconds += 0.02
+    assert made.is_too_slow(half, [half])
+
+
+def test_the_first_report_says_little_since_tracing_is_in_it() -> None:
+    made, _ = planner(seconds=300)
+    assert not made.is_too_slow(going(made, 1, image_seconds=1e6), [])
+
+
+# Planned again --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [WRONG * 1.01, 0.99 / WRONG])
+def test_a_probe_that_was_wrong_is_corrected_once(factor: float) -> None:
+    made, spent = planner(seconds=300)
+    before = made.plan
+    spent.seconds = 5
+    assert made.begin_again([going(made, 2, image_seconds=factor * IMAGE_SECONDS)])
+    assert made.plan.image_seconds == pytest.approx(factor * IMAGE_SECONDS)
+    assert ((made.plan.epochs or 0) > (before.epochs or 0)) == (factor < 1)
+    assert not made.begin_again([going(made, 2, image_seconds=100 * factor * IMAGE_SECONDS)])
+
+
+@pytest.mark.parametrize("factor", [0.99 * WRONG, 1.01 / WRONG])
+def test_a_probe_that_was_nearly_right_is_left(factor: float) -> None:
+    made, _ = planner(seconds=300)
+    assert not made.begin_again([going(made, 2, image_seconds=factor * IMAGE_SECONDS)])
+
+
+def test_what_a_candidate_is_slower_by_is_no_error_of_the_probe() -> None:
+    made, _ = planner(seconds=300)
+    large = going(made, 2, image_seconds=9 * IMAGE_SECONDS).model_copy(update={"work": 9 * TYPICAL})
+    assert not made.begin_again([large])
+
+
+def test_one_report_does_not_show_it() -> None:
+    made, _ = planner(seconds=300)
+    assert not made.begin_again([going(made, 1, image_seconds=1.0)])
+
+
+@pytest.mark.parametrize("state", ["complete", "pruned"])
+def test_once_a_trial_has_ended_epochs_stay(state: str) -> None:
+    made, _ = planner(seconds=300)
+    slow = going(made, 2, image_seconds=1.0)
+    assert not made.begin_again([going(made, 2, state=state), slow])
+    assert made.begin_again([slow])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "given"), [(SMALL, 300, {}), (UNPLANNED, 300, {"epochs": 3.0}), (UNPLANNED, None, {})]
+)
+def test_nothing_is_planned_again_where_epochs_are_decided(
+    text: str, seconds: float | None, given: dict[str, float]
+) -> None:
+    made, _ = planner(text, seconds, **given)
+    assert not made.begin_again([going(made, 2, image_seconds=1.0)])
+
+
+# Fewer folds ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_fold_is_taken_away_when_too_few_would_run_all() -> None:
+    made, _ = planner(seconds=3600)
+    assert made.plan.folds > 1
+    folds = made.plan.folds
+    assert not made.fewer_folds([going(made, 2)])
+    slow = going(made, 2, image_seconds=3000 / full_seconds(made) * IMAGE_SECONDS)
+    assert made.fewer_folds([slow])
+    assert made.plan.folds == folds - 1
+    while made.fewer_folds([slow]):
+        pass
+    assert 1 <= made.plan.folds < folds
+
+
+def test_enough_complete_ones_keep_their_folds() -> None:
+    made, spent = planner(seconds=3600)
+    complete = [going(made, 0, folds=made.plan.folds, state="complete", number=n) for n in range(3)]
+    spent.seconds = 3590
+    assert not made.fewer_folds(complete)
+    assert made.fewer_folds(complete[:2])
+
+
+def test_folds_that_were_asked_for_stay() -> None:
+    made, spent = planner(seconds=300, folds=5)
+    spent.seconds = 290
+    assert not made.fewer_folds([going(made, 2, image_seconds=1.0)])
+    assert made.plan.folds == 5

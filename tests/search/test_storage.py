@@ -1,0 +1,185 @@
+"""What a sampler sees of a long study, and when the journal waits for the disk."""
+
+import json
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from archsearch.search.folder import StudyFolder
+from archsearch.search.storage import (
+    SAMPLERS,
+    SHOWN_BEST,
+    SHOWN_NEWEST,
+    STUDY_NAME,
+    create_study,
+    open_storage,
+    same_again,
+    shown_trials,
+)
+
+RATE = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
+KIND = optuna.distributions.CategoricalDistribution(("adam", "sgd"))
+MOMENTUM = optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+def study_of(trials: Sequence[FrozenTrial], sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.add_trials(trials)
+    return study
+
+
+def past(count: int) -> list[FrozenTrial]:
+    """Trials of a conditional space: most are pruned, some are complete, one in twenty breaks a limit."""
+    chance = random.Random(0)
+    trials = []
+    for number in range(count):
+        params: dict[str, object] = {"rate": 10 ** chance.uniform(-4, -1), "kind": chance.choice(KIND.choices)}
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {"rate": RATE, "kind": KIND}
+        if params["kind"] == "sgd":
+            params["momentum"], distributions["momentum"] = chance.random(), MOMENTUM
+        complete = chance.random() < 0.25
+        trials.append(
+            create_trial(
+                state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+                value=chance.random() if complete else None,
+                params=params,
+                distributions=distributions,
+                intermediate_values={11: chance.random()},
+                system_attrs={"constraints:flops": 0.1 if number % 20 == 19 else -0.1},
+            )
+        )
+    return trials
+
+
+def drawn(study: optuna.Study, count: int) -> list[dict[str, object]]:
+    """What the next trials draw while those before them run."""
+    found = []
+    for _ in range(count):
+        trial = study.ask()
+        trial.suggest_float("rate", RATE.low, RATE.high, log=True)
+        if trial.suggest_categorical("kind", KIND.choices) == "sgd":
+            trial.suggest_float("momentum", MOMENTUM.low, MOMENTUM.high)
+        found.append(trial.params)
+    return found
+
+
+def test_a_short_study_is_seen_whole() -> None:
+    trials = study_of(past(SHOWN_BEST + SHOWN_NEWEST)).get_trials()
+    assert shown_trials(trials, [StudyDirection.MAXIMIZE]) == trials
+
+
+def test_of_a_long_study_the_best_the_newest_and_the_running_are_seen() -> None:
+    study = study_of(past(300))
+    running = study.ask().number
+    study.add_trials(past(1500))
+    trials = study.get_trials()
+    shown = {trial.number for trial in shown_trials(trials, study.directions)}
+    older = [t for t in trials[:-SHOWN_NEWEST] if t.state == TrialState.COMPLETE]
+    best = sorted(older, key=lambda t: t.value or 0.0, reverse=True)[:SHOWN_BEST]
+    assert shown == {running, *(t.number for t in best), *range(len(trials) - SHOWN_NEWEST, len(trials))}
+
+
+def test_what_is_seen_is_in_the_order_of_the_trials() -> None:
+    numbers = [trial.number for trial in shown_trials(study_of(past(1500)).get_trials(), [StudyDirection.MAXIMIZE])]
+    assert numbers == sorted(numbers)
+
+
+def test_with_several_objectives_the_best_are_good_in_all_of_them() -> None:
+    chance = random.Random(0)
+    directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+    study = optuna.create_study(directions=directions)
+    middling = [(chance.uniform(0.4, 0.6), chance.uniform(0.4, 0.6)) for _ in range(SHOWN_NEWEST + 200)]
+    good = [(chance.uniform(0.7, 0.9), chance.uniform(0.1, 0.3)) for _ in range(SHOWN_BEST)]
+    study.add_trials([create_trial(values=pair) for pair in (*good, *middling)])
+    shown = {trial.number for trial in shown_trials(study.get_trials(), directions)}
+    assert set(range(SHOWN_BEST)) <= shown
+
+
+def test_a_long_study_without_a_complete_trial_shows_the_newest() -> None:
+    trials = study_of([create_trial(state=TrialState.PRUNED) for _ in range(600)]).get_trials()
+    assert shown_trials(trials, [StudyDirection.MAXIMIZE]) == trials[-SHOWN_NEWEST:]
+
+
+@pytest.mark.parametrize("count", [40, 1200])
+def test_tpe_draws_as_if_there_were_no_other_trials(count: int) -> None:
+    trials = past(count)
+    bounded = study_of(trials, SAMPLERS["tpe"](3))
+    shown = shown_trials(bounded.get_trials(), bounded.directions)
+    plain = study_of(shown, TPESampler(seed=3, multivariate=True, group=True, constant_liar=True))
+    assert drawn(bounded, 1) == drawn(plain, 1)
+
+
+def test_tpe_sees_what_is_under_way() -> None:
+    bounded = study_of(past(40), SAMPLERS["tpe"](3))
+    plain = study_of(past(40), TPESampler(seed=3, multivariate=True, group=True, constant_liar=True))
+    assert drawn(bounded, 8) == drawn(plain, 8)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_seed_gives_the_same_draws_again(sampler: str) -> None:
+    first, second = (drawn(study_of(past(700), SAMPLERS[sampler](5)), 3) for _ in range(2))
+    assert first == second
+
+
+def test_the_journal_is_one_that_optuna_reads(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    study = create_study(folder, ["accuracy"])
+    for value in (0.5, 0.7):
+        trial = study.ask()
+        trial.suggest_float("rate", 1e-4, 1e-1)
+        trial.set_user_attr("note", {"of": "it"})
+        trial.report(value, 11)
+        study.tell(trial, value)
+    theirs = JournalStorage(JournalFileBackend(str(folder.journal)))
+    assert optuna.load_study(study_name=STUDY_NAME, storage=theirs).trials == study.trials
+
+
+def test_the_journal_waits_for_the_disk_when_a_record_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = create_study(StudyFolder(tmp_path), ["accuracy"])
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def counted(file: int) -> None:
+        fsync(file)
+        synced.append(os.fstat(file).st_size)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    trial = study.ask()
+    trial.suggest_float("rate", 1e-4, 1e-1)
+    assert not synced
+    trial.set_user_attr("note", "kept")
+    assert synced == [StudyFolder(tmp_path).journal.stat().st_size]
+    study.tell(trial, 0.5)
+    assert synced[-1] == StudyFolder(tmp_path).journal.stat().st_size
+
+
+def test_what_is_not_waited_for_is_seen_by_others_at_once(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    trial = create_study(folder, ["accuracy"]).ask()
+    trial.suggest_float("rate", 1e-4, 1e-1)
+    assert json.loads(folder.journal.read_text().splitlines()[-1])["param_name"] == "rate"
+    assert optuna.load_study(study_name=STUDY_NAME, storage=open_storage(folder)).trials[0].params == trial.params
+
+
+def test_the_same_again_passes_the_queue_by(tmp_path: Path) -> None:
+    study = create_study(StudyFolder(tmp_path), ["accuracy"])
+    first = study.ask()
+    rate = first.suggest_float("rate", 1e-4, 1e-1)
+    study.tell(first, 0.5)
+    study.enqueue_trial({"rate": 1e-2})
+    again = same_again(study, first.number)
+    assert again.suggest_float("rate", 1e-4, 1e-1) == rate
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING]
+    study.tell(again, 0.6)
+    assert study.ask().suggest_float("rate", 1e-4, 1e-1) == 1e-2
