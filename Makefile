@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled bytecode every TensorFlow import takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search test check format docs clean
+.PHONY: search test check format docs benchmark benchmark-short clean
 
 search: .venv/installed
 	$(BIN)/archsearch search search_spaces/digits.yaml --data digits --time 2m --out reports/digits
@@ -27,6 +27,17 @@ format: .venv/installed-dev
 docs: .venv/installed
 	$(BIN)/python -m archsearch.space.reference > docs/language.md
 	$(BIN)/archsearch space schema > search_spaces/space.schema.json
+
+# About five hours; `benchmark-short` takes two minutes. benchmarks/README.md says what is measured.
+benchmark: .venv/installed-dev
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python -m benchmarks.peers.same_networks
+	$(BIN)/python -m benchmarks.peers.workers
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers.latency benchmarks/results/runs/archsearch-0/600s/best/model.keras
+
+benchmark-short: .venv/installed-dev
+	$(BIN)/python -m benchmarks.peers --seeds 0 --limit 22 --budgets 30 --out benchmarks/results/short
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archsearch needs Python 3.11 or later, found " + sys.version.split()[0] + "; try make PYTHON=python3.11")'

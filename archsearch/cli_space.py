@@ -145,18 +145,22 @@ def diff(
 def new(
     data: Annotated[str, typer.Option(help="What 'search' takes as --data.", show_default=False)],
     size: Size = None,
-    folds: Annotated[int, typer.Option(min=2, help="What 'search' will take as --folds.")] = 3,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="What 'search' will take as --folds.", show_default="planned")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="<name of the data>.yaml")] = None,
 ) -> None:
     """Write a search space that suits a data set, as a commented file to edit."""
     from archsearch.data.sources import load_data
+    from archsearch.data.splits import parts_for
     from archsearch.data.suggest import name_of, suggest_space
     from archsearch.search.folder import write_whole
 
     file = out or Path(f"{name_of(data)}.yaml")
     if file.exists():
         raise InputError(f"{file}: is there already, and is not overwritten; expected another --out")
-    suggestion = suggest_space(load_data(data, size), folds, str(file))
+    images = load_data(data, size)
+    suggestion = suggest_space(images, folds or parts_for(images), str(file))
     try:
         write_whole(file, suggestion.text)
     except OSError as error:

@@ -22,7 +22,7 @@ from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import ArchsearchError, SearchError, TrialError
 from archsearch.search.config import cores
-from archsearch.search.executors.processes import configure_tensorflow, start
+from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
@@ -85,20 +85,24 @@ def retrain(
         code=trusted_folder(),
     )
     process, connection = start(_retrain, (work,), "archsearch-retrain")
+    done: _Done | ArchsearchError | None = None
     try:
         done = _follow(connection, on_point, interrupted)
     finally:
         process.kill()
         process.join()
         connection.close()
+        if not isinstance(done, _Done):
+            shutil.rmtree(beside, ignore_errors=True)
     if isinstance(done, ArchsearchError):
-        shutil.rmtree(beside, ignore_errors=True)
         raise done
     if done is None:
-        shutil.rmtree(beside, ignore_errors=True)
         if interrupted():
             return None
-        raise SearchError(f"{folder.path}: the process that retrains ended with exit code {process.exitcode}")
+        raise SearchError(
+            f"{folder.path}: the process that retrains {how_ended(process)}; nothing was saved or tested, "
+            "'archsearch retrain' tries again"
+        )
     before = folder.read_winner()
     winner = WinnerInfo(
         study=folder.path.resolve().name,
@@ -178,7 +182,7 @@ def _retrain(connection: Connection, work: _Work) -> None:
             if work.code is not None:
                 trust(work.code)
             started = time.perf_counter()
-            trainer = _train(work, connection.send)
+            trainer = _train(work, connection)
             seconds = time.perf_counter() - started
             _save(trainer, work.model)  # before the test set is opened: what cannot be kept is not tested
             opened = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -193,8 +197,8 @@ def _retrain(connection: Connection, work: _Work) -> None:
         connection.send(said)
 
 
-def _train(work: _Work, on_point: Callable[[Point], None]) -> "Trainer | HyperTrainer":
-    """Trains on all images but the test set's."""
+def _train(work: _Work, connection: Connection) -> "Trainer | HyperTrainer":
+    """Trains on all images but the test set's, as long as somebody listens."""
     from archsearch.training.fit import Fold, Trainer  # loads TensorFlow: for the process, not for its parent
 
     images, started = ImageSet.open(work.train), time.perf_counter()
@@ -202,8 +206,12 @@ def _train(work: _Work, on_point: Callable[[Point], None]) -> "Trainer | HyperTr
     def progress(done: float) -> float:
         return done if work.seconds is None else max(done, (time.perf_counter() - started) / work.seconds)
 
+    def between_steps() -> None:
+        if connection.poll():  # nothing is ever sent: our parent is gone
+            raise EOFError
+
     everything, nothing = _all(images), np.empty(0, np.int32)
-    fold = Fold(images, everything, nothing, POINTS, on_point, lambda: None, progress)
+    fold = Fold(images, everything, nothing, POINTS, connection.send, between_steps, progress)
     if isinstance(work.candidate, HyperCandidate):
         from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 

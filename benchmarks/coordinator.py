@@ -3,7 +3,7 @@
 Nothing is trained: every report comes at once. The issue allows, from asking Optuna for a trial until the executor has
 the job, 100 ms at the median at 2,000 trials and 500 ms at 10,000; then 15 s to open the study and 30 s to report it.
 
-Usage: python benchmarks/coordinator.py [--trials 10000] [--sampler tpe]
+Usage: python -m benchmarks.coordinator [--trials 10000] [--sampler tpe]
 """
 
 import argparse

@@ -12,13 +12,15 @@ Intervals are bootstrapped over seeds; both policies of a difference had the sam
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from math import log
 from statistics import median
 from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import bootstrap, spearmanr  # type: ignore[import-untyped]
 
 from archsearch.search.plan import FIRST_RUNG, LAST_RUNG, REDUCTION, Given, Workload, make_plan
 from archsearch.search.storage import HALVING, PRUNERS
@@ -43,8 +45,15 @@ def rungs(first: float, reduction: int = REDUCTION) -> tuple[float, ...]:
     return tuple(found)
 
 
-def planned(table: Table, seconds: float) -> Policy:
-    """What the project's planner does with so much time, if it has the long training's epochs to plan with."""
+def planned(table: Table, seconds: float, epochs: bool = False) -> Policy:
+    """What the project's planner does with so much time.
+
+    Args:
+        table: What is recorded.
+        seconds: Wall time.
+        epochs: Whether it decides them too, of which the nearer recorded length is taken; they are the long one's
+            otherwise.
+    """
     typical = table.architectures
     work = Workload(
         images=table.images,
@@ -54,8 +63,9 @@ def planned(table: Table, seconds: float) -> Policy:
         image_seconds=median(a.train[LONG] for a in typical),
         start_seconds=median(a.start for a in typical),
     )
-    plan = make_plan(work, seconds, Given(epochs=table.epochs[LONG]))
-    return Policy(rungs=plan.rungs, folds=plan.folds, finalists=plan.finalists)
+    plan = make_plan(work, seconds, Given(epochs=None if epochs else table.epochs[LONG]))
+    length = min((SHORT, LONG), key=lambda length: abs(log(table.epochs[length] / (plan.epochs or 1.0))))
+    return Policy(rungs=plan.rungs, folds=plan.folds, finalists=plan.finalists, length=length)
 
 
 Rule = Policy | Callable[[Table, float], Policy]
@@ -99,7 +109,11 @@ QUESTIONS: dict[str, Mapping[str, Rule]] = {
         "none": NOW,
         **{name: replace(NOW, screening=name) for name in ("gradient norm", "NASWOT", "synflow", PARAMETERS)},
     },
-    "planner": {"three folds, no finalists": NOW, "planned": planned},
+    "planner": {
+        "three folds, no finalists": NOW,
+        "planned": planned,
+        "planned, epochs too": partial(planned, epochs=True),
+    },
     "sampler": {name: replace(NOW, sampler=name) for name in ("random", "tpe")},
 }
 

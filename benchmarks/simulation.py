@@ -144,22 +144,27 @@ class Simulation:
     def _fill(self, events: list[tuple[float, int, _Trial, Iterator[float]]], order: Iterator[int], now: float) -> None:
         """Gives each idle worker a trial: a candidate, or a finalist when there is only time for them."""
         while len(events) < WORKERS:
-            finalists = self._finalists()
-            confirming = sum(t.seconds for t in finalists) / WORKERS
-            left = self._seconds - now
-            if self._left and left > confirming:
+            finalists, left = self._finalists(), self._seconds - now
+            if self._left and left >= self._kept_aside(finalists):
                 chosen, screening = self._draw()
                 trial = _Trial(chosen, began=now)
                 steps = self._explore(trial, screening)
             else:
                 begun = {t.architecture for t in self._trials if t.again}
-                found = [t for t in finalists if t.architecture not in begun and t.seconds < left]
+                found = [t for t in finalists if t.architecture not in begun and t.seconds <= left]
                 if not found:
                     return
                 trial = _Trial(found[0].architecture, began=now, again=True)
                 steps = self._confirm(trial)
             self._trials.append(trial)
             heapq.heappush(events, (now, next(order), trial, steps))
+
+    def _kept_aside(self, finalists: Sequence[_Trial]) -> float:
+        """With less time than this, no further candidate is started: the coordinator's rule."""
+        if not finalists:
+            return 0.0
+        fastest = min(t.seconds for t in self._trials if t.ended is not None and not t.again)
+        return fastest + sum(t.seconds for t in finalists) / WORKERS
 
     def _finalists(self) -> list[_Trial]:
         complete = [t for t in self._trials if t.ended is not None and not t.again]

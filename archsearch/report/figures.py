@@ -68,7 +68,8 @@ def learning_curves(data: ReportData) -> go.Figure:
         figure.update_yaxes(range=_settled([curve.val_accuracy for curve in data.curves]), row=1, col=1)
         figure.update_yaxes(range=_settled([curve.accuracy for curve in data.curves]), row=2, col=1)
     most = max((curve.epochs[-1] for curve in data.curves), default=1)
-    figure.update_xaxes(title="epochs", dtick=1 if 3 <= most <= 12 else None, rangemode="tozero", row=2, col=1)
+    figure.update_xaxes(dtick=1 if 3 <= most <= 12 else None, rangemode="tozero")
+    figure.update_xaxes(title="epochs", row=2, col=1)
     figure.update_annotations(x=0.0, xanchor="left", font={"size": 13})
     return _plain(figure, height=620)
 

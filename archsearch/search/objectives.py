@@ -36,7 +36,8 @@ def rivals(record: TrialRecord, others: Sequence[TrialRecord], objectives: Seque
 def front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
     """The complete trials that no other one beats, best accuracy first; the best alone if only accuracy counts."""
     kept: list[TrialRecord] = []
-    for record in ranking(records):  # best accuracy first: only those before can beat one
+    # Best accuracy first: only those before can beat one.
+    for record in sorted(ranking(records), key=lambda r: -(r.score or 0.0)):
         if costs(record, objectives) is not None and not rivals(record, kept, objectives):
             kept.append(record)
     return kept

@@ -12,7 +12,7 @@ longer search should have time for more: they grow with the square root of the t
 LEAST_TRIALS = 3
 """With fewer candidates than this to compare, candidates get fewer folds instead."""
 MOST_EPOCHS = 50.0
-MOST_SHARE = 0.4
+MOST_SHARE = 0.3
 """Of one worker's time, that a candidate may take: it must be retrained in the rest."""
 UNTIMED_FOLDS = 3
 CONFIRMING = 0.15

@@ -115,17 +115,16 @@ class Planner:
         return max([sum(waiting) / self.workers, *waiting])
 
     def has_time_for(self, work: float, records: Sequence[TrialRecord]) -> bool:
-        """Whether a new candidate of so much `work` could run all its folds, be confirmed, and be retrained."""
+        """Whether a new candidate of so much `work` could run its folds before the finalists do, and be retrained."""
         pace = self._pace(records)
         if pace is None:
             return True
-        full = self._full_seconds(pace, work)
         own = self._seconds_left(pace.image_seconds(work), self._epochs)
-        confirming = max(self.confirming_seconds(records), full if self.plan.finalists else 0.0)
-        return full + confirming <= min(own, self.seconds_left(records))
+        left = min(own, self.seconds_left(records)) - self.confirming_seconds(records)
+        return self._full_seconds(pace, work) <= left
 
     def is_too_slow(self, running: TrialRecord, records: Sequence[TrialRecord]) -> bool:
-        """Whether a running trial cannot run all its folds any more, or not be confirmed or retrained then."""
+        """Whether a running trial cannot run all its folds and win any more; the finalists have their time."""
         if len(running.reports) < 2:  # the first report's time is not that of the others: tracing is in it
             return False
         own = self._seconds_left(image_seconds(running) or 0.0, running.reports[-1].epochs)

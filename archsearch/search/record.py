@@ -139,13 +139,24 @@ def joined(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     for record in records:
         if record.state == "confirmation":
             confirmed[record.confirms] = (*confirmed.get(record.confirms, ()), *record.fold_scores)
-    return [record.model_copy(update={"confirmed": confirmed.get(record.number, ())}) for record in records]
+    return [
+        record.model_copy(update={"confirmed": confirmed[record.number]}) if record.number in confirmed else record
+        for record in records
+    ]
 
 
 def ranking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Complete trials: those that are confirmed first, then by score; among equals the smaller, then the older."""
-    complete = [record for record in records if record.state == "complete"]
-    return sorted(complete, key=lambda r: (not r.confirmed, -(r.score or 0.0), r.parameters, r.number))
+    return sorted((record for record in records if record.state == "complete"), key=_order)
+
+
+def leader(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The first of the ranking, or None before there is one."""
+    return min((record for record in records if record.state == "complete"), key=_order, default=None)
+
+
+def _order(record: TrialRecord) -> tuple[bool, float, int, int]:
+    return not record.confirmed, -(record.score or 0.0), record.parameters, record.number
 
 
 def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
@@ -170,11 +181,10 @@ def pick_winner(records: Sequence[TrialRecord], prefer: str) -> TrialRecord | No
         records: All trials.
         prefer: `accuracy` or `small`. Once some are confirmed, only those can win.
     """
-    ranked = ranking(records)
-    if not ranked or prefer == "accuracy":
-        return next(iter(ranked), None)
-    best = ranked[0]
-    rivals = [r for r in ranked if level(r, best) and bool(r.confirmed) == bool(best.confirmed)]
+    best = leader(records)
+    if best is None or prefer == "accuracy":
+        return best
+    rivals = [r for r in ranking(records) if level(r, best) and bool(r.confirmed) == bool(best.confirmed)]
     return min(rivals, key=lambda r: (r.parameters, -(r.score or 0.0), r.number))
 
 

@@ -57,11 +57,12 @@ def compiled(candidate: Candidate, images: int, epochs: int) -> keras.Model:
     Args:
         candidate: What to build.
         images: That an epoch goes over.
-        epochs: After which the learning rate has come down to 0.
+        epochs: For which it trains, if nothing stops it; a cosine schedule is over by then.
     """
     model = build(candidate.architecture, NORM_MOMENTUM)
-    steps = -(-images // BATCH_SIZE) * epochs
-    rate = keras.optimizers.schedules.CosineDecay(candidate.recipe.optimizer.learning_rate, steps)
+    rate = candidate.recipe.optimizer.learning_rate
+    if candidate.recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, -(-images // BATCH_SIZE) * epochs)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 

@@ -30,8 +30,8 @@ class HpChooser:
         return float(self._hp.Float(name, low, high, sampling="log" if log else "linear"))
 
 
-class Family(keras_tuner.HyperModel):
-    """A HyperModel whose learning rate comes down within the epochs that the tuner gives a network."""
+class Family(keras_tuner.HyperModel):  # type: ignore[misc]
+    """A HyperModel whose schedule fits the epochs that the tuner gives a network."""
 
     def __init__(self, images: int, progress: Progress) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from benchmarks.peers.family import BATCH_SIZE, EPOCHS, compiled, draw, training
 from benchmarks.peers.progress import Options, Progress, begin
 
 
-class Pruning(keras.callbacks.Callback):
+class Pruning(keras.callbacks.Callback):  # type: ignore[misc]
     """`optuna_integration.KerasPruningCallback`, in short."""
 
     def __init__(self, trial: optuna.Trial) -> None:

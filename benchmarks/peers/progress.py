@@ -49,7 +49,7 @@ def begin(description: str | None) -> Options:
     return options
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch a line in the log: seconds, images trained on, best validation accuracy, its model."""
 
     def __init__(self, log: Path) -> None:

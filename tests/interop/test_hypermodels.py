@@ -1,5 +1,6 @@
 """HyperModels that know nothing of archsearch, searched in real worker processes; and spaces in KerasTuner's tuners."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -255,6 +256,10 @@ def test_the_defaults_are_the_baseline_and_learn() -> None:
     assert hp.values["stages.0.0.filters"] == 4
     history = model.fit(hp, built, x, y, validation_data=(x, np.eye(10)[y]), epochs=4, verbose=0)
     assert history.history["val_accuracy"][-1] > 0.7
+    # The recipe's cosine over all four epochs, as a search trains by it.
+    steps = 4 * math.ceil(len(x) / 64)
+    rates = [float(built.optimizer._learning_rate(step)) for step in (0, steps // 2, steps - 1, steps)]
+    assert rates == pytest.approx([1e-2, 5e-3, 0.0, 0.0], abs=2e-4)
 
 
 def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(

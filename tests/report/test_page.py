@@ -10,7 +10,7 @@ from candidates import drawn_from_a_space
 from plotly.offline import get_plotlyjs
 from report_studies import PLAN, baseline, drawn, info, new_folder, opening, search, trial, winner_of
 
-from archsearch.report import page
+from archsearch.report import figures, page
 from archsearch.report.collect import ReportData, collect
 from archsearch.search.record import joined, ranking
 
@@ -236,6 +236,48 @@ def test_files(tmp_path: Path) -> None:
         "report.html",
         "report.json",
     ]
+
+
+def test_long_tables_unfold_in_pieces_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PIECE", 15)
+    monkeypatch.setattr(page, "MOST_ROWS", 50)
+    data = retrained(70, 90)
+    reader = Reader(page.render("digits", data))
+    for piece in ("Ranks 21 to 35", "Ranks 36 to 50", "All 70 are in leaderboard.csv"):
+        assert piece in reader.text
+    assert data.ranking[49].architecture in reader.text
+    assert "Ranks 51" not in reader.text
+    newest = [other.trial for other in data.others if other.state != "failed"][-35:]
+    failed = [other.trial for other in data.others if other.state == "failed"]
+    rows = sorted([*failed, *newest])
+    assert f"Trials {rows[0]} to {rows[14]}, each with its reason" in reader.text
+    assert f"Trials {rows[45]} to {rows[49]}, each with its reason" in reader.text
+    assert "Those that failed and the newest, 50 in all" in reader.text
+    assert sum(tag == "tr" for tag, _ in reader.tags) == 3 + 50 + 4 + 50  # with the heads
+
+
+def test_what_fits_on_the_page_is_not_said_to_go_on() -> None:
+    text = Reader(page.render("digits", retrained(25, 5))).text
+    assert "Ranks 21 to 25" in text
+    assert "are in leaderboard.csv" not in text
+    assert "Those that failed and the newest" not in text
+
+
+def test_figures_of_many_trials_show_the_best_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_POINTS", 10)
+    data = retrained(30)
+    assert data.baseline is not None
+    size = {trace.name: trace for trace in figures.score_vs_size(data).data}
+    drawn_dots = set(zip(size["complete trials"].x, size["complete trials"].y, strict=True))
+    assert drawn_dots == {(row.parameters, row.score) for row in data.ranking[1:10]}
+    assert list(size["baseline"].y) == [data.baseline.score]
+    low, high = figures.score_vs_size(data).layout.yaxis.range
+    assert low < data.baseline.score < high
+    dots, line = figures.best_so_far(data).data
+    assert sorted(dots.y) == sorted(row.score for row in data.ranking[:10])
+    assert list(line.y) == [*sorted({finish.best for finish in data.progress}), data.ranking[0].score]
+    text = Reader(page.render("digits", data)).text
+    assert "the dots are the best 10 of 30 complete trials; all are in leaderboard.csv" in text
 
 
 def test_diverged_losses_leave_valid_json(tmp_path: Path) -> None:

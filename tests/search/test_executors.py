@@ -83,7 +83,7 @@ def test_a_stopped_job_ends_soon(executor: Executor, splits: Splits) -> None:
 
 def test_a_candidate_that_cannot_be_trained_says_why(executor: Executor, splits: Splits) -> None:
     linear = block(norm="none", activation="elu")
-    stage = Stage(blocks=(linear, linear), downsample="average")
+    stage = Stage(blocks=(linear,) * 6, downsample="average")  # deep enough to overflow whatever the seed
     made = candidate(architecture(stage), optimizer=SGD(learning_rate=100.0))
     executor.submit(TrialJob(3, made, splits.train.path, splits.folds, (1.0,), seed=0))
     last = until_over(executor, 1)[-1]

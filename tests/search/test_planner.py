@@ -12,8 +12,8 @@ from archsearch.search.budget import Budget, Pace, closing_seconds, retraining_s
 from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.images import SearchImages
 from archsearch.search.plan import Given
-from archsearch.search.planner import WRONG, Planner
-from archsearch.search.record import TrialRecord
+from archsearch.search.planner import RECENT, WRONG, Planner
+from archsearch.search.record import TrialRecord, joined
 from archsearch.space.architecture import Task
 from archsearch.space.load import parse_space
 from archsearch.training.job import Report
@@ -56,6 +56,21 @@ def planner(
     return made, spent
 
 
+@pytest.fixture
+def five_minutes() -> tuple[Planner, Spent]:
+    return planner(seconds=300)
+
+
+@pytest.fixture
+def made(five_minutes: tuple[Planner, Spent]) -> Planner:
+    return five_minutes[0]
+
+
+@pytest.fixture
+def spent(five_minutes: tuple[Planner, Spent]) -> Spent:
+    return five_minutes[1]
+
+
 def going(
     made: Planner, reports: int, image_seconds: float = IMAGE_SECONDS, folds: int = 0, **changes: Any
 ) -> TrialRecord:
@@ -73,6 +88,12 @@ def going(
 
 def full_seconds(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
     return made.plan.folds * (made.plan.epochs or 0.0) * IN_A_FOLD * image_seconds
+
+
+def left(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
+    """What remains of five minutes when such a candidate is retrained, tested and reported on."""
+    retraining = retraining_seconds(image_seconds, 1500, made.plan.epochs or 0.0, workers=2)
+    return 300 - retraining - closing_seconds(300, image_seconds, 270)
 
 
 # The first plan -------------------------------------------------------------------------------------------------------
@@ -110,8 +131,7 @@ def test_without_a_limit_there_is_always_time() -> None:
     assert not made.is_too_slow(going(made, 5, image_seconds=1e6), [])
 
 
-def test_what_the_leader_takes_to_retrain_is_kept_aside() -> None:
-    made, spent = planner(seconds=300)
+def test_what_the_leader_takes_to_retrain_is_kept_aside(made: Planner, spent: Spent) -> None:
     spent.seconds = 100
     leader = going(made, 0, image_seconds=0.002, folds=made.plan.folds, state="complete")
     retraining = retraining_seconds(0.002, 1500, made.plan.epochs or 0.0, workers=2)
@@ -119,43 +139,74 @@ def test_what_the_leader_takes_to_retrain_is_kept_aside() -> None:
     assert made.seconds_left([leader]) == pytest.approx(200 - retraining - closing)
 
 
-def test_before_there_is_a_leader_half_a_typical_retraining_is() -> None:
-    made, spent = planner(seconds=300)
+def test_before_there_is_a_leader_half_a_typical_retraining_is(made: Planner, spent: Spent) -> None:
     spent.seconds = 100
     retraining = retraining_seconds(IMAGE_SECONDS, 1500, (made.plan.epochs or 0.0) / 2, workers=2)
     assert made.seconds_left([]) == pytest.approx(200 - retraining - closing_seconds(300, IMAGE_SECONDS, 270))
 
 
-def test_there_is_time_for_what_can_run_all_its_folds() -> None:
-    made, spent = planner(seconds=300, begin=pace(start=1.0))
-    spent.seconds += made.seconds_left([]) - full_seconds(made) - 1.0 - 0.01
+def test_there_is_time_for_what_can_run_all_its_folds_and_be_retrained(made: Planner, spent: Spent) -> None:
+    made.begin(pace(start=1.0))
+    spent.seconds = left(made) - full_seconds(made) - 1.0 - 0.01
     assert made.has_time_for(TYPICAL, [])
     assert not made.has_time_for(1.1 * TYPICAL, [])
     spent.seconds += 0.02
     assert not made.has_time_for(TYPICAL, [])
 
 
-def test_the_newest_trials_say_how_fast_it_goes() -> None:
-    made, spent = planner(seconds=300)
-    spent.seconds += made.seconds_left([]) - 1.5 * full_seconds(made)
+def test_a_quick_candidate_does_not_take_the_leaders_time_to_retrain(made: Planner, spent: Spent) -> None:
+    leader = going(made, 0, image_seconds=9 * IMAGE_SECONDS, folds=made.plan.folds, state="complete")
+    leader = leader.model_copy(update={"work": 9 * TYPICAL})
+    spent.seconds = left(made, 9 * IMAGE_SECONDS) - full_seconds(made) - 0.01
+    assert made.has_time_for(TYPICAL, [leader])
+    spent.seconds += 0.02
+    assert not made.has_time_for(TYPICAL, [leader])
+
+
+def test_the_finalists_have_their_time(made: Planner, spent: Spent) -> None:
+    def done(number: int, seconds: float) -> TrialRecord:
+        return going(made, 0, folds=made.plan.folds, state="complete", number=number, seconds=seconds)
+
+    three = [done(0, 10.0), done(1, 30.0), done(2, 12.0)]
+    assert made.plan.finalists >= 3
+    assert made.confirming_seconds(three[:1]) == 0
+    assert made.confirming_seconds(three) == 30  # two workers: one has the second, the other one the rest
+    assert made.confirming_seconds([done(number, 10.0) for number in range(4)]) == 20
+    again = trial(9, three[1].fold_scores, state="confirmation", confirms=1)
+    assert made.confirming_seconds(joined([*three, again])) == 12
+    spent.seconds = left(made) - full_seconds(made) - 30 - 0.01
+    assert made.has_time_for(TYPICAL, three)
+    assert not made.is_too_slow(going(made, 2), three)
+    spent.seconds += full_seconds(made)
+    assert not made.has_time_for(TYPICAL, three)
+    assert made.is_too_slow(going(made, 2), three)
+    assert not made.is_too_slow(going(made, 9, confirms=0), three)
+
+
+def test_without_a_final_nothing_is_kept_for_it() -> None:
+    made, _ = planner(finalists=0)
+    two = [going(made, 0, folds=made.plan.folds, state="complete", number=n, seconds=30.0) for n in range(2)]
+    assert made.confirming_seconds(two) == 0
+
+
+def test_the_newest_trials_say_how_fast_it_goes(made: Planner, spent: Spent) -> None:
+    spent.seconds = left(made) - 1.5 * full_seconds(made)
     assert made.has_time_for(TYPICAL, [])
-    slow = [going(made, 5, image_seconds=2 * IMAGE_SECONDS, number=number) for number in range(3)]
+    slow = [going(made, 5, image_seconds=2 * IMAGE_SECONDS, number=number) for number in range(RECENT)]
     assert not made.has_time_for(TYPICAL, slow)
-    assert not made.has_time_for(TYPICAL, [going(made, 5, number=9), *slow])
+    assert not made.has_time_for(TYPICAL, [*[going(made, 5, number=99)] * 99, *slow])
 
 
-def test_a_running_trial_that_cannot_finish_is_too_slow() -> None:
-    made, spent = planner(seconds=300)
+def test_a_running_trial_that_cannot_finish_is_too_slow(made: Planner, spent: Spent) -> None:
     half = going(made, 5)
     remaining = full_seconds(made) - 0.5 * full_seconds(made) / made.plan.folds
-    spent.seconds = made.seconds_left([half]) - remaining - 0.01
+    spent.seconds = left(made) - remaining - 0.01
     assert not made.is_too_slow(half, [half])
     spent.seconds += 0.02
     assert made.is_too_slow(half, [half])
 
 
-def test_the_first_report_says_little_since_tracing_is_in_it() -> None:
-    made, _ = planner(seconds=300)
+def test_the_first_report_says_little_since_tracing_is_in_it(made: Planner) -> None:
     assert not made.is_too_slow(going(made, 1, image_seconds=1e6), [])
 
 
@@ -163,8 +214,7 @@ def test_the_first_report_says_little_since_tracing_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("factor", [WRONG * 1.01, 0.99 / WRONG])
-def test_a_probe_that_was_wrong_is_corrected_once(factor: float) -> None:
-    made, spent = planner(seconds=300)
+def test_a_probe_that_was_wrong_is_corrected_once(made: Planner, spent: Spent, factor: float) -> None:
     before = made.plan
     spent.seconds = 5
     assert made.begin_again([going(made, 2, image_seconds=factor * IMAGE_SECONDS)])
@@ -174,25 +224,21 @@ def test_a_probe_that_was_wrong_is_corrected_once(factor: float) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.99 * WRONG, 1.01 / WRONG])
-def test_a_probe_that_was_nearly_right_is_left(factor: float) -> None:
-    made, _ = planner(seconds=300)
+def test_a_probe_that_was_nearly_right_is_left(made: Planner, factor: float) -> None:
     assert not made.begin_again([going(made, 2, image_seconds=factor * IMAGE_SECONDS)])
 
 
-def test_what_a_candidate_is_slower_by_is_no_error_of_the_probe() -> None:
-    made, _ = planner(seconds=300)
+def test_what_a_candidate_is_slower_by_is_no_error_of_the_probe(made: Planner) -> None:
     large = going(made, 2, image_seconds=9 * IMAGE_SECONDS).model_copy(update={"work": 9 * TYPICAL})
     assert not made.begin_again([large])
 
 
-def test_one_report_does_not_show_it() -> None:
-    made, _ = planner(seconds=300)
+def test_one_report_does_not_show_it(made: Planner) -> None:
     assert not made.begin_again([going(made, 1, image_seconds=1.0)])
 
 
 @pytest.mark.parametrize("state", ["complete", "pruned"])
-def test_once_a_trial_has_ended_epochs_stay(state: str) -> None:
-    made, _ = planner(seconds=300)
+def test_once_a_trial_has_ended_epochs_stay(made: Planner, state: str) -> None:
     slow = going(made, 2, image_seconds=1.0)
     assert not made.begin_again([going(made, 2, state=state), slow])
     assert made.begin_again([slow])
@@ -202,7 +248,7 @@ def test_once_a_trial_has_ended_epochs_stay(state: str) -> None:
     ("text", "seconds", "given"), [(SMALL, 300, {}), (UNPLANNED, 300, {"epochs": 3.0}), (UNPLANNED, None, {})]
 )
 def test_nothing_is_planned_again_where_epochs_are_decided(
-    text: str, seconds: float | None, given: dict[str, float]
+    text: str, seconds: float | None, given: dict[str, Any]
 ) -> None:
     made, _ = planner(text, seconds, **given)
     assert not made.begin_again([going(made, 2, image_seconds=1.0)])

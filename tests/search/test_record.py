@@ -43,6 +43,16 @@ def test_the_score_is_the_mean_and_its_error_that_over_the_folds() -> None:
     assert three.epochs_done == 12
 
 
+def test_what_a_trial_learns_changes_its_score() -> None:
+    before = trial(state="running", reports=(report(0, 1.0, 0.9),), held_out=400)
+    assert before.score == 0.9
+    assert before.standard_error == pytest.approx(sqrt(0.9 * 0.1 / 400))
+    after = before.model_copy(update={"reports": (*before.reports, report(1, 1.0, 0.7))})
+    assert after.fold_scores == (0.9, 0.7)
+    assert after.score == pytest.approx(0.8)
+    assert after.standard_error == pytest.approx(0.1)
+
+
 def test_only_the_end_of_a_fold_counts() -> None:
     reports = (report(0, 0.5, 0.1), report(0, 1.0, 0.9), report(1, 0.25, 0.2))
     half = trial(state="running", reports=reports)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from archsearch.errors import TrialError
-from archsearch.search.executors.processes import configure_tensorflow, start
+from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
 from archsearch.training.environment import stderr_to
 from archsearch.training.job import Outcome, Report, TrialJob
 
@@ -112,10 +112,8 @@ def _lost(trial: int, worker: _Worker) -> Outcome:
     seconds = time.monotonic() - worker.started
     if worker.stop_told is not None:
         return Outcome(trial, "stopped", seconds)
-    code = worker.process.exitcode or 0
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    hint = "; out of memory is the usual reason" if code == -signal.SIGKILL else ""
-    return Outcome(trial, "failed", seconds, f"the worker process {how}{hint}{_last_words(worker.log)}")
+    how = how_ended(worker.process)
+    return Outcome(trial, "failed", seconds, f"the worker process {how}{_last_words(worker.log)}")
 
 
 def _last_words(log: Path) -> str:

@@ -41,6 +41,15 @@ def configure_tensorflow(threads: int) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def how_ended(process: BaseProcess) -> str:
+    """How a child that has ended did so, as the end of a sentence: with an exit code, or killed by a signal."""
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = "; out of memory is the usual reason" if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
+
+
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
     """Holds SIGINT back for a while; a server that is started meanwhile, and its workers, never get it."""

@@ -1,0 +1,206 @@
+"""Retraining happens in a process of its own: in time, or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from candidates import drawn_from_a_space
+from searches import HANGING, Searched, background, contents, wait_for_the_end_of
+from spaces import SMALL
+
+from archsearch.data.splits import Splits
+from archsearch.errors import DataError, SearchError, TrialError
+from archsearch.retrain import retrain
+from archsearch.search.folder import WinnerInfo
+from archsearch.search.record import TrialRecord
+from archsearch.study import Study
+from archsearch.training.job import Point
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
+
+
+@pytest.fixture(scope="module")
+def splits(searched: Searched) -> Splits:
+    return searched.study.splits()
+
+
+def trained_for(study: Study, epochs: float, **task: int) -> TrialRecord:
+    """The best trial, with another recipe."""
+    best = study.best()
+    assert best is not None
+    found = drawn_from_a_space(best.candidate)
+    recipe = found.recipe.model_copy(update={"epochs": epochs})
+    network = found.architecture.model_copy(update={"task": found.architecture.task.model_copy(update=task)})
+    return best.model_copy(update={"candidate": found.model_copy(update={"recipe": recipe, "architecture": network})})
+
+
+def retrained(study: Study, splits: Splits, trial: TrialRecord, **how: Any) -> WinnerInfo | None:
+    return retrain(study.folder, study.info, trial, splits, **how)
+
+
+def accuracy(study: Study, splits: Splits) -> float:
+    """Of the saved model on the test set, as anybody would measure it."""
+    model = keras.saving.load_model(study.folder.model)
+    probabilities = model.predict(splits.test.images, verbose=0)
+    return float(np.mean(probabilities.argmax(axis=1) == splits.test.labels))
+
+
+def test_a_training_that_would_take_too_long_ends_in_time_with_its_schedule_whole(
+    a_copy: Study, splits: Splits
+) -> None:
+    told: list[Point] = []
+    winner = retrained(a_copy, splits, trained_for(a_copy, 10_000.0), seconds=10, on_point=told.append)
+    assert winner == a_copy.winner()
+    assert winner is not None
+    assert told[-1].epoch == told[-1].epochs == 10_000
+    assert told[-1].images < 0.2 * 10_000 * len(splits.train)
+    assert winner.test.accuracy == pytest.approx(accuracy(a_copy, splits))
+    assert winner.test.accuracy > 0.5
+
+
+def test_even_without_any_time_there_is_a_model(a_copy: Study, splits: Splits) -> None:
+    winner = retrained(a_copy, splits, trained_for(a_copy, 2.0), seconds=0.001)
+    assert winner is not None
+    assert winner.test.accuracy == pytest.approx(accuracy(a_copy, splits))
+
+
+def test_time_enough_changes_nothing(a_copy: Study, splits: Splits) -> None:
+    trial = trained_for(a_copy, 2.0)
+    free = retrained(a_copy, splits, trial)
+    in_time = retrained(a_copy, splits, trial, seconds=1e6)
+    assert free is not None
+    assert in_time is not None
+    assert in_time.test.loss == free.test.loss
+    assert in_time.tested_before[-1] == free.test
+
+
+def test_ctrl_c_leaves_everything_as_it_was(a_copy: Study, splits: Splits) -> None:
+    before = contents(a_copy.path)
+    told: list[Point] = []
+    how: dict[str, Any] = {"on_point": told.append, "interrupted": lambda: bool(told)}
+    assert retrained(a_copy, splits, trained_for(a_copy, 200.0), **how) is None
+    assert 0 < told[-1].epoch < 200
+    assert contents(a_copy.path) == before
+    assert not retraining()
+
+
+def retraining() -> list[int | None]:
+    return [process.pid for process in active_children() if process.name == "archsearch-retrain"]
+
+
+def test_a_process_that_is_killed_is_one_clear_error(a_copy: Study, splits: Splits) -> None:
+    before = contents(a_copy.path)
+
+    def kill(point: Point) -> None:
+        (pid,) = retraining()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(SearchError) as caught:
+        retrained(a_copy, splits, trained_for(a_copy, 200.0), on_point=kill)
+    assert str(caught.value) == (
+        f"{a_copy.path}: the process that retrains was killed by SIGKILL; out of memory is the usual reason; nothing "
+        "was saved or tested, 'archsearch retrain' tries again"
+    )
+    assert contents(a_copy.path) == before
+    assert not (a_copy.path / ".best.tmp").exists()
+
+
+def no_test_images(study: Study, splits: Splits, gone: Path) -> tuple[TrialRecord, Splits]:
+    return trained_for(study, 1.0), replace(splits, test=replace(splits.test, path=gone))
+
+
+def too_few_classes(study: Study, splits: Splits, gone: Path) -> tuple[TrialRecord, Splits]:
+    return trained_for(study, 1.0, classes=2), splits
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind", "message"),
+    [(no_test_images, DataError, "gone"), (too_few_classes, TrialError, r"InvalidArgumentError: .*label")],
+)
+def test_what_goes_wrong_in_the_process_is_raised_here(
+    a_copy: Study,
+    splits: Splits,
+    tmp_path: Path,
+    broken: Callable[[Study, Splits, Path], tuple[TrialRecord, Splits]],
+    kind: type[Exception],
+    message: str,
+) -> None:
+    before = contents(a_copy.path)
+    trial, where = broken(a_copy, splits, tmp_path / "gone")
+    with pytest.raises(kind, match=message):
+        retrained(a_copy, where, trial)
+    assert contents(a_copy.path) == before
+    assert not (a_copy.path / ".best.tmp").exists()
+
+
+def test_what_on_point_raises_ends_the_process(a_copy: Study, splits: Splits) -> None:
+    class Enough(Exception):
+        pass
+
+    def on_point(point: Point) -> None:
+        raise Enough
+
+    before = contents(a_copy.path)
+    with pytest.raises(Enough):
+        retrained(a_copy, splits, trained_for(a_copy, 200.0), on_point=on_point)
+    assert not retraining()
+    assert contents(a_copy.path) == before
+
+
+def test_the_process_ends_when_its_parent_dies(a_copy: Study, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys
+        from multiprocessing import active_children
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from archsearch.retrain import retrain
+        from archsearch.study import Study
+        from test_retrain import trained_for
+
+        def told(point):
+            print([child.pid for child in active_children()][0], flush=True)
+
+        if __name__ == "__main__":
+            study = Study(Path({str(a_copy.path)!r}))
+            retrain(study.folder, study.info, trained_for(study, 2000.0), study.splits(), told)
+        """)
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + HANGING
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text():
+        assert time.monotonic() < deadline, "it trains on without its parent"
+        time.sleep(0.2)
+
+
+def test_ctrl_c_while_a_search_retrains(tmp_path: Path) -> None:
+    space = tmp_path / "long.yaml"
+    space.write_text(SMALL.replace("epochs: 2", "epochs: 100"))
+    study = Study(tmp_path / "study")
+    options = ["--trials", 1, "--workers", 1, "--folds", 2, "--out", study.path]
+    with background("search", space, *options) as search:
+        search.until("retraining the best architecture")
+        search.ctrl_c()
+        done = search.finish()
+        assert (done.code, done.err) == (130, "")
+        assert done.out.endswith("The same command goes on from here.\n")
+        wait_for_the_end_of(search.process.pid)
+    assert study.winner() is None
+    assert not study.folder.model.parent.exists()
+    assert not (study.path / ".best.tmp").exists()
