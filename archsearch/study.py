@@ -350,6 +350,8 @@ SAME = {
     "sampler": "--sampler has changed",
     "pruner": "--pruner has changed",
     "epochs": "--epochs has changed",
+    "first_rung": "--first-rung has changed",
+    "finalists": "--finalists has changed",
     "objectives": "--objective has changed",
     "folds_hash": "the split into folds has changed",
 }

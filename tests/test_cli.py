@@ -148,6 +148,16 @@ BAD_SEARCHES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "time below zero": (option("--time", "-5m"), r"time: found '-5m', expected a length of time"),
     "no trials": (option("--trials", 0), r"trials: found 0, expected at least 1"),
     "one fold": (option("--folds", 1), r"folds: found 1, expected at least 2"),
+    "epochs twice": (
+        option("--epochs", 3),
+        r"--epochs: \S+/small\.yaml has 'epochs' in 'training' already; take them out there, or give no --epochs",
+    ),
+    "no epochs": (option("--epochs", 0), r"epochs: found 0, expected more than 0"),
+    "unknown objective": (
+        option("--objective", "accuracy,speed"),
+        r"objective: found 'speed', expected one of parameters, flops, latency",
+    ),
+    "unknown preference": (option("--prefer", "smal"), r"prefer: found 'smal'.* did you mean 'small'\?"),
     "too small for the space": (
         lambda folder: [said_in(folder / "small.yaml", SMALL.replace("[1, 2]", "[1, 5]"))],
         r"/small\.yaml:6:17: stages\.0\.downsample: images of 8x8 can be halved 3 times",
@@ -441,3 +451,25 @@ def test_a_search_without_a_terminal_prints_plain_lines(tmp_path: Path) -> None:
     study = Study(tmp_path / "study")
     places = f"model:  {study.folder.model}\nreport: {study.folder.report}\n"
     assert done.out.endswith(f"{places}The same command with more --time or --trials searches on.\n")
+
+
+@pytest.mark.slow
+def test_a_search_for_some_time_says_its_plan_and_ends_with_a_winner(tmp_path: Path) -> None:
+    small = said_in(tmp_path / "small.yaml", SMALL.replace("  epochs: 2\n", ""))
+    done = run("search", small, "--time", "20s", "--workers", 2, "--out", tmp_path / "study")
+    assert (done.code, done.err) == (0, "")
+    plan = r"^\d:\d\d  plan: [\d.]+ epochs, \d of 5 folds, .*; a typical candidate trains on [\d,]+ images/s$"
+    assert re.search(plan, done.out, re.MULTILINE)
+    assert "search over: the time is spent\n" in done.out
+    assert re.search(r"^winner: trial \d+, .* on the test set \(\d+ of 270 images\)", done.out, re.MULTILINE)
+    study = Study(tmp_path / "study")
+    winner, best = study.winner(), study.best()
+    assert winner is not None
+    assert best is not None
+    assert winner.trial == best.number
+    confirmed = [trial for trial in study.trials() if trial.confirmed]
+    assert best in confirmed or not confirmed
+    # The same again has no time left.
+    again = run("search", small, "--time", "20s", "--workers", 2, "--out", tmp_path / "study")
+    assert (again.code, again.err) == (0, "")
+    assert study.winner() == winner

@@ -196,7 +196,7 @@ def test_new_writes_a_space_that_check_takes(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     done = cli("space", "new", "--data", "digits", "--out", file)
     assert done.code == 0
-    assert done.out.startswith(f"{file}: family 'tiny' for images below 16 pixels: 8x8, grey, 1,018 images a fold")
+    assert done.out.startswith(f"{file}: family 'tiny' for images below 16 pixels: 8x8, grey, 1,222 images a fold")
     assert cli("space", "check", file, "--data", "digits", "--samples", 50).code == 0
 
 

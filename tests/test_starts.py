@@ -78,9 +78,20 @@ def test_a_block_of_ones_own_is_searched_retrained_and_exported(tmp_path: Path, 
 def test_options_of_a_hypermodel_are_refused_for_a_space(tmp_path: Path, cli: Cli) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("name: a\nstages: [{filters: 4}]\n")
+    done = cli("search", space, "--batch-size", 8, "--out", tmp_path / "study")
+    assert done.code == 2
+    assert done.err == f"--batch-size: only for a HyperModel; expected 'training: {{batch_size: …}}' in {space}\n"
+
+
+def test_epochs_are_refused_where_a_space_has_its_own(tmp_path: Path, cli: Cli) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("name: a\nstages: [{filters: 4}]\ntraining: {epochs: 2}\n")
     done = cli("search", space, "--epochs", 3, "--out", tmp_path / "study")
     assert done.code == 2
-    assert done.err == f"--epochs: only for a HyperModel; expected 'training: {{epochs: …}}' in {space}\n"
+    assert (
+        done.err == f"--epochs: {space} has 'epochs' in 'training' already; take them out there, or give no --epochs\n"
+    )
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_python_file_needs_a_name_in_it(tmp_path: Path, cli: Cli) -> None:

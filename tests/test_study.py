@@ -221,6 +221,9 @@ def test_the_same_seed_gives_the_same_trials_and_scores(searched: Searched, tmp_
         ({"size": 12}, "--size has changed"),
         ({"sampler": "random"}, "--sampler has changed"),
         ({"pruner": "median"}, "--pruner has changed"),
+        ({"first_rung": 500}, "--first-rung has changed"),
+        ({"finalists": 2}, "--finalists has changed"),
+        ({"objectives": ("accuracy", "flops")}, "--objective has changed"),
     ],
 )
 def test_a_changed_option_is_refused(searched: Searched, changes: dict[str, object], said: str) -> None:

@@ -36,9 +36,10 @@ def rivals(record: TrialRecord, others: Sequence[TrialRecord], objectives: Seque
 def front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
     """The complete trials that no other one beats, best accuracy first; the best alone if only accuracy counts."""
     kept: list[TrialRecord] = []
-    # Best accuracy first: only those before can beat one.
-    for record in sorted(ranking(records), key=lambda r: -(r.score or 0.0)):
-        if costs(record, objectives) is not None and not rivals(record, kept, objectives):
+    known = [record for record in ranking(records) if costs(record, objectives) is not None]
+    # Best accuracy first, among equals the cheapest: only those before can beat one.
+    for record in sorted(known, key=lambda r: (-(r.score or 0.0), costs(r, objectives))):
+        if not rivals(record, kept, objectives):
             kept.append(record)
     return kept
 

@@ -15,7 +15,7 @@ from archsearch.search.budget import (
 from archsearch.search.candidates import Candidates
 from archsearch.search.images import SearchImages
 from archsearch.search.plan import Given, Plan, Workload, fewer_folds, make_plan
-from archsearch.search.record import TrialRecord, finalists, ranking
+from archsearch.search.record import TrialRecord, finalists, leader
 from archsearch.training.job import CHECKED
 
 WRONG = 1.6
@@ -98,19 +98,18 @@ class Planner:
 
     def seconds_left(self, records: Sequence[TrialRecord]) -> float:
         """How long the search may go on so that the leader can be retrained and tested; infinite without a limit."""
-        leader = next(iter(ranking(records)), None)
-        if leader is not None:
-            image = image_seconds(leader) or 0.0
-            epochs = leader.reports[-1].epochs
-        else:
-            pace = self._pace(records)
-            image = pace.image_seconds(self._typical) if pace else 0.0
-            # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
-            epochs = self._epochs / 2
-        return self._seconds_left(image, epochs)
+        pace = self._pace(records)
+        best = leader(records)
+        if best is not None:
+            return self._seconds_left(image_seconds(best) or 0.0, best.reports[-1].epochs, pace)
+        image = pace.image_seconds(self._typical) if pace else 0.0
+        # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
+        return self._seconds_left(image, self._epochs / 2, pace)
 
     def confirming_seconds(self, records: Sequence[TrialRecord]) -> float:
-        """About how long the finalists will take to run again; 0.0 while there are not two."""
+        """About how long the finalists will take to run again; 0.0 while there are not two, or time does not count."""
+        if self.budget.seconds is None:
+            return 0.0
         waiting = [r.seconds for r in finalists(records, self.plan.finalists) if not r.confirmed]
         return max([sum(waiting) / self.workers, *waiting])
 
@@ -119,7 +118,7 @@ class Planner:
         pace = self._pace(records)
         if pace is None:
             return True
-        own = self._seconds_left(pace.image_seconds(work), self._epochs)
+        own = self._seconds_left(pace.image_seconds(work), self._epochs, pace)
         left = min(own, self.seconds_left(records)) - self.confirming_seconds(records)
         return self._full_seconds(pace, work) <= left
 
@@ -127,7 +126,7 @@ class Planner:
         """Whether a running trial cannot run all its folds and win any more; the finalists have their time."""
         if len(running.reports) < 2:  # the first report's time is not that of the others: tracing is in it
             return False
-        own = self._seconds_left(image_seconds(running) or 0.0, running.reports[-1].epochs)
+        own = self._seconds_left(image_seconds(running) or 0.0, running.reports[-1].epochs, self._pace(records))
         remaining = remaining_seconds(running, self.plan.folds, self.plan.images)
         confirming = self.confirming_seconds(records) if running.confirms is None else 0.0
         return remaining + confirming > min(own, self.seconds_left(records))
@@ -136,13 +135,14 @@ class Planner:
     def _epochs(self) -> float:
         return self.plan.epochs or self.candidates.most_epochs or 0.0
 
-    def _seconds_left(self, image_seconds: float, epochs: float) -> float:
+    def _seconds_left(self, image_seconds: float, epochs: float, pace: Pace | None) -> float:
         """How long the search may go on so that what takes so long can be retrained and tested."""
         if self.budget.seconds is None:
             return float("inf")
         retraining = retraining_seconds(image_seconds, self.images.count, epochs, self.workers)
         closing = closing_seconds(self.budget.seconds, image_seconds, self.images.test)
-        return self.budget.seconds - closing - retraining - self.spent()
+        start = pace.start_seconds if pace else 0.0
+        return self.budget.seconds - closing - start - retraining - self.spent()
 
     def _pace(self, records: Sequence[TrialRecord]) -> Pace | None:
         return learn_pace(records[-RECENT:]) or self.probed

@@ -56,15 +56,17 @@ def run_peer(tool: str, data: Path, seed: int, seconds: float, folder: Path) -> 
     log = folder / "log.csv"
     options = ("--data", str(data), "--seconds", f"{seconds:g}", "--seed", str(seed), "--log", str(log))
     _run((sys.executable, "-m", f"benchmarks.peers.{tool}", *options), folder.with_suffix(".txt"))
-    return list(_points(tool, seed, log, data))
+    return list(_points(tool, seed, log, data)) if log.is_file() else []
 
 
 def _run(command: tuple[str, ...], output: Path) -> float:
-    """Wall seconds."""
+    """Wall seconds; what has failed is said, and the others go on."""
     output.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with output.open("w") as file:
-        subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        code = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code:
+        print(f"{output}: ended with exit code {code}; its last lines say why", file=sys.stderr)
     return time.perf_counter() - started
 
 

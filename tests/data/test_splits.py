@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.sources import load_data
-from archsearch.data.splits import make_splits
+from archsearch.data.splits import LARGE, make_splits, parts_for
 from archsearch.errors import DataError
 
 
@@ -125,3 +125,39 @@ def test_a_given_training_set_too_small_for_the_folds_is_refused(
     dataset = load_data(npz(x_train=x[:30], y_train=y[:30], x_test=x, y_test=y), cache=cache)
     with pytest.raises(DataError, match=r"class '0' has 3 training images; .* each of 5 folds: ask for 3 folds"):
         make_splits(dataset, 5, 0, cache)
+
+
+# Into how many folds --------------------------------------------------------------------------------------------------
+
+
+def test_a_usual_data_set_is_cut_into_five(dataset: Dataset) -> None:
+    assert parts_for(dataset) == 5
+
+
+@pytest.mark.parametrize(("count", "given", "parts"), [(LARGE, True, 10), (LARGE - 1, True, 5), (LARGE, False, 5)])
+def test_a_large_one_is_cut_into_ten(
+    npz: Callable[..., Path], cache: Path, count: int, given: bool, parts: int
+) -> None:
+    # What counts is what is left once a test set is set aside.
+    x, y = np.zeros((count, 2, 2), np.uint8), np.arange(count) % 2
+    test = {"x_test": x[:10], "y_test": y[:10]} if given else {}
+    names = ("x_train", "y_train") if given else ("x", "y")
+    dataset = load_data(npz(**dict(zip(names, (x, y), strict=True)), **test), cache=cache)
+    assert parts_for(dataset) == parts
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts"),
+    [((100, 100, 4), 3), ((100, 100, 5), 4), ((100, 100, 8), 5), ((100, 100, 2), 2), ((9, 9, 9), 5)],
+)
+def test_a_rare_class_has_an_image_in_every_fold(
+    few: Callable[..., Dataset], counts: tuple[int, ...], parts: int
+) -> None:
+    assert parts_for(few(*counts)) == parts
+
+
+@pytest.mark.parametrize("rare", range(7, 14))
+def test_what_is_proposed_can_be_made(few: Callable[..., Dataset], cache: Path, rare: int) -> None:
+    dataset = few(100, 150, rare)
+    parts = parts_for(dataset)
+    assert len(make_splits(dataset, parts, 0, cache).folds) == parts

@@ -5,6 +5,7 @@ import pytest
 
 from archsearch.errors import InputError
 from archsearch.search.config import SearchConfig, parse_duration
+from archsearch.search.plan import Given
 
 
 def config(**changes: Any) -> SearchConfig:
@@ -45,6 +46,28 @@ def test_what_is_no_duration(text: str) -> None:
         ({"size": 0}, "size: found 0, expected at least 1"),
         ({"sampler": "tpee"}, "sampler: found 'tpee', expected one of tpe, random, qmc; did you mean 'tpe'?"),
         ({"pruner": "asha"}, "pruner: found 'asha', expected one of halving, hyperband, median, none"),
+        ({"epochs": 0.0}, "epochs: found 0, expected more than 0"),
+        ({"epochs": -0.5}, "epochs: found -0.5, expected more than 0"),
+        ({"epochs": float("nan")}, "epochs: found nan, expected more than 0"),
+        ({"first_rung": 0}, "first-rung: found 0, expected at least 1"),
+        ({"finalists": -1}, "finalists: found -1, expected at least 0"),
+        ({"prefer": "smal"}, "prefer: found 'smal', expected one of accuracy, small; did you mean 'small'?"),
+        (
+            {"objectives": ("parameters",)},
+            "objective: found 'parameters' first, expected 'accuracy', such as in 'accuracy,parameters'",
+        ),
+        (
+            {"objectives": ("accuracy", "flop")},
+            "objective: found 'flop', expected one of parameters, flops, latency; did you mean 'flops'?",
+        ),
+        (
+            {"objectives": ("accuracy", "flops", "flops")},
+            "objective: found 'accuracy,flops,flops', expected each name once",
+        ),
+        (
+            {"objectives": ("accuracy", "flops"), "pruner": "median"},
+            "pruner: 'median' is Optuna's and takes one objective; expected 'halving' or 'none'",
+        ),
     ],
 )
 def test_what_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -57,3 +80,9 @@ def test_without_a_limit_ten_minutes_are_one() -> None:
     assert (config().budget.trials, config().budget.seconds) == (None, 600)
     assert (config(trials=5).budget.trials, config(trials=5).budget.seconds) == (5, None)
     assert (config(trials=5, seconds=60).budget.trials, config(trials=5, seconds=60).budget.seconds) == (5, 60)
+
+
+def test_what_is_not_given_is_left_to_the_planner() -> None:
+    assert config().given == Given()
+    told = config(epochs=0.5, folds=4, first_rung=2000, finalists=0)
+    assert told.given == Given(epochs=0.5, folds=4, first_rung=2000, finalists=0)

@@ -21,6 +21,7 @@ from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.coordinator import PLAN, TOO_SLOW, Coordinator, Progress
 from archsearch.search.folder import StudyFolder
 from archsearch.search.images import SearchImages
+from archsearch.search.objectives import front
 from archsearch.search.plan import Given, Plan
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.search.recovery import recover
@@ -398,6 +399,38 @@ def test_a_confirmation_that_was_cut_off_begins_again(tmp_path: Path, killed: bo
     records = record.read(study)
     assert sum(bool(r.confirmed) for r in records) == 2
     assert all(len(r.confirmed) in (0, 3) for r in records)
+
+
+# Several objectives ---------------------------------------------------------------------------------------------------
+
+
+def test_with_two_objectives_a_trial_is_dropped_only_for_one_that_costs_no_more(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(by_width)
+    objectives = ("accuracy", "parameters")
+    made = coordinator(
+        tmp_path,
+        executor,
+        budget=Budget(trials=12, seconds=None),
+        objectives=objectives,
+        pruner="halving",
+        given=Given(finalists=2),
+    )
+    assert made.run() == "all trials are done"
+    records = record.read(made.study)
+    pruned = [r for r in records if r.state == "pruned"]
+    assert pruned
+    for r in pruned:
+        cheaper = [other for other in records if other.parameters <= r.parameters and other.number != r.number]
+        assert any(width(other) >= width(r) for other in cheaper)
+    smallest = min(r.parameters for r in records)
+    assert any(r.state == "complete" and r.parameters == smallest for r in records)
+    in_front = [r.number for r in front(records, objectives)]
+    assert len(in_front) > 1
+    for number in in_front:
+        told = made.study.trials[number].values
+        assert told[1] == records[number].parameters
+        assert told[0] == pytest.approx(np.mean(records[number].fold_scores))
+    assert {r.confirms for r in records if r.state == "confirmation"} <= set(in_front)
 
 
 # Time -----------------------------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def test_before_there_is_a_leader_half_a_typical_retraining_is(made: Planner, sp
 
 def test_there_is_time_for_what_can_run_all_its_folds_and_be_retrained(made: Planner, spent: Spent) -> None:
     made.begin(pace(start=1.0))
-    spent.seconds = left(made) - full_seconds(made) - 1.0 - 0.01
+    spent.seconds = left(made) - full_seconds(made) - 2 * 1.0 - 0.01  # retraining starts, too
     assert made.has_time_for(TYPICAL, [])
     assert not made.has_time_for(1.1 * TYPICAL, [])
     spent.seconds += 0.02
