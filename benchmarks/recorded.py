@@ -90,12 +90,12 @@ class Table:
 
 def read_table(name: str, folder: Path = CURVES) -> Table:
     """The recording `name` in `folder`; what is complete of it."""
-    drawn, runs, screened = (_rows(folder / name / f"{part}.csv") for part in ("architectures", "runs", "screening"))
+    drawn, runs = (_rows(folder / name / f"{part}.csv") for part in ("architectures", "runs"))
+    screened = {row["architecture"]: row for row in _rows(folder / name / "screening.csv")}
     shares = [column for column in runs[0] if column.startswith("at ")]
     short, long = sorted({float(row["epochs"]) for row in runs})
     folds = 1 + max(int(row["fold"]) for row in runs)
     accuracy = np.full((len(drawn), 2, SEEDS, folds, len(shares)), np.nan)
-    scores = [name.removesuffix(" seconds") for name in screened[0] if name.endswith(" seconds")]
     times: dict[tuple[int, int], list[dict[str, str]]] = {}
     for row in runs:
         number, length, seed = int(row["architecture"]), int(float(row["epochs"]) == long), int(row["seed"])
@@ -106,13 +106,13 @@ def read_table(name: str, folder: Path = CURVES) -> Table:
         Architecture(
             point=json.loads(row["point"]),
             parameters=int(row["parameters"]),
-            screening={score: (float(said[score]), float(said[f"{score} seconds"])) for score in scores},
+            screening=_scores(screened[row["architecture"]]),
             accuracy=accuracy[number],
             start=float(np.mean([float(times[number, length][0]["start"]) for length in (SHORT, LONG)])),
             train=(_mean(times[number, SHORT], "train") / 1000, _mean(times[number, LONG], "train") / 1000),
             score=_mean(times[number, LONG], "score"),
         )
-        for number, (row, said) in enumerate(zip(drawn, screened, strict=False))
+        for number, row in enumerate(drawn)
         if not np.isnan(accuracy[number, :, 0]).any()
     )
     return Table(
@@ -127,6 +127,11 @@ def read_table(name: str, folder: Path = CURVES) -> Table:
 
 def _share(column: str) -> float:
     return float(column.removeprefix("at "))
+
+
+def _scores(row: dict[str, str]) -> dict[str, tuple[float, float]]:
+    names = [column.removesuffix(" seconds") for column in row if column.endswith(" seconds")]
+    return {name: (float(row[name]), float(row[f"{name} seconds"])) for name in names}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
