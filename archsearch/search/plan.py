@@ -203,9 +203,6 @@ def _rungs(epochs: float, work: Workload, given: Given) -> tuple[float, ...]:
     first = FIRST_RUNG
     if given.first_rung is not None:
         first = given.first_rung / (epochs * work.images)
-    elif work.image_seconds is not None:
-        # Before it has trained for as long as it took to start, there is little to save by dropping a candidate.
-        first = max(first, work.start_seconds / (epochs * work.images * work.image_seconds))
     rungs = []
     while first <= LAST_RUNG:
         rungs.append(first)
