@@ -18,10 +18,12 @@ from archsearch.space.architecture import Candidate, Recipe
 from archsearch.training.job import CHECKED, Point, Score
 from archsearch.training.optimizer import LeanOptimizer
 from archsearch.training.optimizer import build_optimizer as build_optimizer
-from archsearch.training.pipeline import augmented, mixup, ordered_batches, shuffled_batches
+from archsearch.training.pipeline import augmented, compiled_warp, mixup, ordered_batches, shuffled_batches, warps
 
 EVALUATION_BATCH = 250
 """On a CPU larger batches are slower: they leave its caches, and the first one takes a second to find its memory."""
+LEAST_PART = 32
+"""Batch normalisation wants so many images at once."""
 
 
 class Fold(NamedTuple):
@@ -54,20 +56,29 @@ class Trainer:
         candidate: What to train, and how.
         images_per_epoch: About how many images one epoch goes over; batch normalisation is set for them.
         seed: Of initial weights, order, dropout and augmentation.
+        branches: Parts of a batch that go through the network side by side, each on a thread of its own
+            (`branches_for`). Batch normalisation is over each part then.
     """
 
-    def __init__(self, candidate: Candidate, images_per_epoch: int, seed: int) -> None:
+    def __init__(self, candidate: Candidate, images_per_epoch: int, seed: int, branches: int = 1) -> None:
         keras.utils.set_random_seed(seed)
+        if warps(candidate.recipe.augment):
+            task = candidate.architecture.task
+            compiled_warp(
+                task.height, task.width, task.channels
+            )  # before all else, so that its name is always the same
         self._candidate = candidate
         self._seed = seed
         self._random = tf.random.Generator.from_seed(seed)
         recipe = candidate.recipe
         self.batch_size = min(recipe.batch_size, images_per_epoch)
+        self._branches = branches
         steps = images_per_epoch // self.batch_size * recipe.epochs
-        self._model = build_for_training(candidate.architecture, norm_momentum(steps))
+        self._model = build_for_training(candidate.architecture, norm_momentum(steps * branches))
         self._optimizer = LeanOptimizer(recipe.optimizer, self._model.trainable_variables)
         self._state = [*self._model.variables, *self._optimizer.variables, self._random.state]
         self._start = [variable.numpy() for variable in self._state]
+        self._is_fresh = True
         self._totals = tf.Variable(tf.zeros(2))
         self._classes = candidate.architecture.task.classes
         self._weights = tf.Variable(tf.ones(self._classes)) if recipe.class_weights == "balanced" else None
@@ -87,8 +98,9 @@ class Trainer:
 
     def reset(self) -> None:
         """Back to the initial weights, a fresh optimizer and the first random numbers, without tracing again."""
-        for variable, value in zip(self._state, self._start, strict=True):
-            variable.assign(value)
+        if not self._is_fresh:
+            for variable, value in zip(self._state, self._start, strict=True):
+                variable.assign(value)
 
     def train(self, fold: Fold) -> None:
         """Trains from the start, as the recipe says; what was trained before makes no difference.
@@ -101,6 +113,7 @@ class Trainer:
             TrialError: The loss is no longer a number.
         """
         self.reset()
+        self._is_fresh = False
         recipe, images = self._candidate.recipe, len(fold.training)
         if self._weights is not None:
             self._weights.assign(balanced_weights(fold.images.labels[fold.training], self._classes))
@@ -155,6 +168,12 @@ class Trainer:
         return model
 
     def _train_step(self, pixels: Any, labels: Any, rate: Any) -> None:
+        parts = [self._gradients(*part, tf.shape(labels)[0]) for part in self._parts(pixels, labels)]
+        gradients = parts[0] if len(parts) == 1 else [tf.add_n(same) for same in zip(*parts, strict=True)]
+        self._optimizer.apply(gradients, rate)
+
+    def _gradients(self, pixels: Any, labels: Any, count: Any) -> list[Any]:
+        """What a part of a batch of `count` images adds to the gradients of the batch's mean loss."""
         recipe = self._candidate.recipe
         images = augmented(tf.cast(pixels, tf.float32), recipe.augment, self._random)
         if recipe.augment.mixup:
@@ -165,14 +184,24 @@ class Trainer:
             if recipe.augment.mixup:
                 of_others = cross_entropy(logits, others, recipe.label_smoothing, self._weights)
                 losses = share * losses + (1.0 - share) * of_others
-            loss = tf.reduce_mean(losses)
-        variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, variables), rate)
+            loss = tf.reduce_sum(losses) / tf.cast(count, tf.float32)
         self._count(losses, logits, labels)
+        gradients: list[Any] = tape.gradient(loss, self._model.trainable_variables)
+        return gradients
 
     def _score_step(self, pixels: Any, labels: Any) -> None:
-        logits = self._model(tf.cast(pixels, tf.float32), training=False)
-        self._count(cross_entropy(logits, labels), logits, labels)
+        for some, of_some in self._parts(pixels, labels):
+            logits = self._model(tf.cast(some, tf.float32), training=False)
+            self._count(cross_entropy(logits, of_some), logits, of_some)
+
+    def _parts(self, pixels: Any, labels: Any) -> list[tuple[Any, Any]]:
+        if self._branches == 1:
+            return [(pixels, labels)]
+        count, each = tf.shape(labels)[0], tf.shape(labels)[0] // self._branches
+        sizes = [each] * (self._branches - 1)
+        sizes.append(count - sum(sizes))
+        split = (tf.split(batch, tf.stack(sizes), num=self._branches) for batch in (pixels, labels))
+        return list(zip(*split, strict=True))
 
     def _count(self, losses: Any, logits: Any, labels: Any) -> None:
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
@@ -181,6 +210,11 @@ class Trainer:
     def _mean(self, count: int) -> Score:
         loss, right = self._totals.numpy() / count
         return Score(float(loss), float(right))
+
+
+def branches_for(batch_size: int, threads: int) -> int:
+    """Into how many parts a batch is best split on so many threads; each has at least `LEAST_PART` images."""
+    return max(1, min(threads, batch_size // LEAST_PART))
 
 
 def _concrete(function: Any) -> Callable[..., None]:

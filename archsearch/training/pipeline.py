@@ -4,6 +4,7 @@ Batches are plain NumPy look-ups: on the CPU they cost less than any `tf.data` p
 """
 
 from collections.abc import Iterator
+from functools import cache
 from math import log, pi
 from typing import Any
 
@@ -69,43 +70,70 @@ def warp(images: Any, augment: Augment, random: Any) -> Any:
     Returns:
         (N, H, W, C) float32; what comes in from outside repeats the nearest edge pixel.
     """
-    if not any((augment.rotate, augment.shift, augment.zoom, augment.shear, augment.flip)):
+    if not warps(augment):
         return images
 
-    def warped(images: Any, draws: Any) -> Any:
-        return interpolated(images, *_places(draws, augment, *images.shape[1:3]))
-
-    # Compiled for the CPU this is one loop: a third of the time of ImageProjectiveTransformV3 for one channel, a fifth
-    # for three. The tenth of a second that compiling takes is won back within some 150 batches.
-    compiled = tf.function(warped, autograph=False, jit_compile=not tf.config.list_physical_devices("GPU"))
-    return compiled(images, random.uniform((6, tf.shape(images)[0]), -1.0, 1.0))
+    return compiled_warp(*images.shape[1:])(images, _changes(augment, images, random))
 
 
-def _places(draws: Any, augment: Augment, height: int, width: int) -> tuple[Any, Any]:
+def warps(augment: Augment) -> bool:
+    """Whether `warp` changes anything."""
+    return any((augment.rotate, augment.shift, augment.zoom, augment.shear, augment.flip))
+
+
+@cache
+def compiled_warp(height: int, width: int, channels: int) -> Any:
+    """The warp as a function of images (N, height, width, channels) float32 and their `_changes`, compiled at its first
+    call.
+
+    Compiled for the CPU it is one loop: a third of the time of ImageProjectiveTransformV3 for one channel, a fifth for
+    three. Compiling takes a tenth of a second, and next to nothing where another process has done it already
+    (`processes.start`). It is found then by its name, which is always the same in a process that makes this before any
+    other function; and the amounts, which differ between candidates, are not compiled in.
+    """
+    images = tf.TensorSpec((None, height, width, channels), tf.float32)
+    changes = tf.TensorSpec((6, None), tf.float32)
+
+    def warped(images: Any, changes: Any) -> Any:
+        return interpolated(images, *_places(changes, height, width))
+
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    return tf.function(warped, (images, changes), autograph=False, jit_compile=not on_gpu).get_concrete_function()
+
+
+def _changes(augment: Augment, images: Any, random: Any) -> Any:
+    """Each image's own: angle and shear in radians, scale, facing (mirrored below 0), shifts down and right in pixels.
+
+    Returns:
+        (6, N) float32.
+    """
+    height, width = images.shape[1:3]
+    radians = pi / 180
+    middles = (0.0, 0.0, 1.0, 1.0 - 2.0 * augment.flip, 0.0, 0.0)
+    turned = (augment.rotate * radians, augment.shear * radians)
+    reaches = (*turned, augment.zoom, 1.0, augment.shift * height, augment.shift * width)
+    draws = random.uniform((6, tf.shape(images)[0]), -1.0, 1.0)
+    return tf.constant(middles)[:, None] + tf.constant(reaches)[:, None] * draws
+
+
+def _places(changes: Any, height: int, width: int) -> tuple[Any, Any]:
     """Where the pixels of the results lie in their sources.
 
     Args:
-        draws: (6, N) float32, -1 to 1, from which the amounts are made.
-        augment: The largest amounts.
+        changes: (6, N) float32 (`_changes`).
         height: Of the images, in pixels.
         width: Of the images, in pixels.
 
     Returns:
         Rows and columns, (N, height, width) float32; some are outside.
     """
-    draws = draws[:, :, None, None]
-    angle = draws[0] * (augment.rotate * pi / 180)
-    shear = tf.tan(draws[1] * (augment.shear * pi / 180))
-    scale = 1.0 + draws[2] * augment.zoom
-    facing = tf.where(draws[3] < 2.0 * augment.flip - 1.0, -1.0, 1.0)
+    angle, shear, scale, facing, below, beside = tf.unstack(changes[:, :, None, None])
     # Result and source both turn around their centres.
     down, right = (height - 1) / 2, (width - 1) / 2
     y = tf.range(height, dtype=tf.float32)[:, None] - down
-    x = (tf.range(width, dtype=tf.float32) - right) * facing + shear * y
+    x = (tf.range(width, dtype=tf.float32) - right) * tf.where(facing < 0.0, -1.0, 1.0) + tf.tan(shear) * y
     cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
-    rows = sin * x + cos * y + draws[4] * (augment.shift * height) + down
-    columns = cos * x - sin * y + draws[5] * (augment.shift * width) + right
-    return rows, columns
+    return sin * x + cos * y + below + down, cos * x - sin * y + beside + right
 
 
 def interpolated(images: Any, rows: Any, columns: Any) -> Any:
