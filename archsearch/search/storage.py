@@ -5,6 +5,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Container, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
+from archsearch.search.record import ATTRIBUTE
 from archsearch.space.sample import Scalar
 
 optuna.logging.set_verbosity(logging.WARNING)
@@ -55,12 +57,39 @@ def shown_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirect
     return [t for t in older if t.number in best or t.state == TrialState.RUNNING] + list(newest)
 
 
+def as_others(spared: FrozenTrial, others: Sequence[FrozenTrial]) -> FrozenTrial:
+    """A trial that nothing could drop, as it would have ended like any other: dropped where a better one was.
+
+    Without this, a poor baseline is one of the few complete trials early on, and a sampler looks for more like it.
+
+    Args:
+        spared: It is not changed.
+        others: All trials; those that were pruned count, each at its last step.
+    """
+    for step, value in sorted(spared.intermediate_values.items()):
+        dropped = (o for o in others if o.state == TrialState.PRUNED and o.last_step == step)
+        if any(other.intermediate_values[step] > value for other in dropped):
+            seen = copy(spared)
+            seen.state, seen.values = TrialState.PRUNED, None
+            seen.intermediate_values = {at: v for at, v in spared.intermediate_values.items() if at <= step}
+            return seen
+    return spared
+
+
 class _Excerpt(optuna.Study):
-    """A study of which only some trials are seen."""
+    """A study as a sampler is to see it: some of the trials, the baseline as if it were any of them, and none that
+    confirms another, since that has trained for longer.
+    """
 
     def __init__(self, study: optuna.Study) -> None:
         super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
-        self._shown = shown_trials(study.get_trials(deepcopy=False), study.directions)
+        shown = shown_trials(study.get_trials(deepcopy=False), study.directions)
+        kept = {trial.number: trial.user_attrs.get(ATTRIBUTE, {}) for trial in shown}
+        self._shown = [
+            as_others(trial, shown) if kept[trial.number].get("baseline") else trial
+            for trial in shown
+            if kept[trial.number].get("confirms") is None
+        ]
 
     # What Optuna's samplers read trials with.
     def _get_trials(
@@ -72,18 +101,21 @@ class _Excerpt(optuna.Study):
 class _BoundedTPE(TPESampler):
     """TPE whose time for a trial does not grow with the study."""
 
+    _excerpt: _Excerpt
+
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return super().infer_relative_search_space(_Excerpt(study), trial)
+        self._excerpt = _Excerpt(study)  # Optuna calls this first for each trial
+        return super().infer_relative_search_space(self._excerpt, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return super().sample_relative(_Excerpt(study), trial, search_space)
+        return super().sample_relative(self._excerpt, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(_Excerpt(study), trial, param_name, param_distribution)
+        return super().sample_independent(self._excerpt, trial, param_name, param_distribution)
 
 
 def _tpe(seed: int) -> BaseSampler:
