@@ -274,10 +274,8 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], seconds: float | N
         return
 
     def show(point: "Point") -> None:
-        fitted = point.fitted
-        typer.echo(
-            f"  epoch {point.epoch:.3g}/{point.epochs:g}  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}"
-        )
+        fitted, epochs = point.fitted, point.images / study.info.train_images
+        typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")

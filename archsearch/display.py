@@ -69,7 +69,7 @@ def _best_line(progress: Progress) -> str:
         return "best: no trial has run every fold yet"
     score = percent(best.score, best.standard_error)
     if best.confirmed:
-        score += f", confirmed at {percent(fmean(best.confirmed))}"
+        score += f" with a fresh seed, {percent(fmean(best.fold_scores))} before"
     return f"best: {score}  trial {best.number}, {best.parameters:,} parameters"
 
 
@@ -126,7 +126,8 @@ class PlainLines:
             self._plan = progress.plan
             self._print(progress, progress.plan.line(progress.parts))
         for record in ended:
-            if record.state != "duplicate":  # a small space draws little else in the end
+            # A small space draws little but duplicates in the end, a short time little that it is enough for.
+            if record.state != "duplicate" and (record.state != "interrupted" or record.reports):
                 self._print(progress, ended_line(record))
         if time.monotonic() - self._last > LINE_SECONDS:
             self._print(progress, f"{_best_line(progress)}; {_counts_line(progress)}")
@@ -160,8 +161,8 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
     """The best `rows` trials; where more than accuracy is wanted, of the front."""
     ranked = [row for row in data.ranking if row.front] or data.ranking
     table = Table(box=None, header_style="dim", pad_edge=False)
-    confirmed = any(row.confirmed is not None for row in ranked)
-    for name in ("rank", "trial", "accuracy", *["confirmed"] * confirmed, "parameters", "FLOPs", "seconds"):
+    confirmed = any(row.first_run is not None for row in ranked)
+    for name in ("rank", "trial", "accuracy", *["first run"] * confirmed, "parameters", "FLOPs", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     shown = ranked[:rows]
@@ -170,7 +171,7 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
             str(row.rank),
             str(row.trial),
             percent(row.score, row.standard_error),
-            *[percent(row.confirmed)] * confirmed,
+            *[percent(row.first_run)] * confirmed,
             f"{row.parameters:,}",
             f"{row.flops:,}" if row.flops else "–",
             f"{row.seconds:.0f}",

@@ -46,11 +46,12 @@ def retrain(
     info: StudyInfo,
     trial: TrialRecord,
     splits: Splits,
+    epochs: float | None = None,
     on_point: Callable[[Point], None] = lambda point: None,
     interrupted: Callable[[], bool] = lambda: False,
     seconds: float | None = None,
 ) -> WinnerInfo | None:
-    """Trains `trial`'s candidate by its own recipe, scores it on the test set and saves it in `folder`'s best/.
+    """Trains `trial`'s candidate, scores it on the test set and saves it in `folder`'s best/.
 
     All of that happens in a process of its own, with all cores.
 
@@ -59,6 +60,7 @@ def retrain(
         info: What the study is.
         trial: The winner.
         splits: The study's data.
+        epochs: For how long; None is as long as in the trial.
         on_point: Told a few times how far the training has come.
         interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
         seconds: If the training would take longer, it goes through its recipe faster, and is over by then.
@@ -73,8 +75,11 @@ def retrain(
     beside = folder.model.parent.with_name(".best.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
+    candidate = trial.candidate
+    if isinstance(candidate, Candidate) and epochs is not None:
+        candidate = candidate.trained_for(epochs)
     work = _Work(
-        candidate=trial.candidate,
+        candidate=candidate,
         train=splits.train.path,
         test=splits.test.path,
         held_out=splits.folds[0],
@@ -114,6 +119,7 @@ def retrain(
         parameters=trial.parameters,
         flops=trial.flops,
         trained_on=len(splits.train.labels),
+        epochs=done.epochs,
         seed=info.seed,
         seconds=done.seconds,
         test=TestScore(
@@ -152,6 +158,7 @@ class _Done:
     """What the process says in the end."""
 
     seconds: float
+    epochs: float
     opened: str
     score: Score
 
@@ -178,16 +185,17 @@ def _retrain(connection: Connection, work: _Work) -> None:
     with stderr_to(os.devnull):
         os.dup2(2, 1)
         try:
-            configure_tensorflow(work.threads)
+            branches = _branches(work)
+            configure_tensorflow(work.threads, branches)
             if work.code is not None:
                 trust(work.code)
             started = time.perf_counter()
-            trainer = _train(work, connection)
+            trainer, epochs = _train(work, branches, connection)
             seconds = time.perf_counter() - started
             _save(trainer, work.model)  # before the test set is opened: what cannot be kept is not tested
             opened = datetime.now().astimezone().isoformat(timespec="seconds")
             test = ImageSet.open(work.test)
-            said: _Done | ArchsearchError = _Done(seconds, opened, trainer.evaluate(test, _all(test)))
+            said: _Done | ArchsearchError = _Done(seconds, epochs, opened, trainer.evaluate(test, _all(test)))
         except ArchsearchError as error:
             said = error
         except Exception as error:
@@ -197,31 +205,48 @@ def _retrain(connection: Connection, work: _Work) -> None:
         connection.send(said)
 
 
-def _train(work: _Work, connection: Connection) -> "Trainer | HyperTrainer":
-    """Trains on all images but the test set's, as long as somebody listens."""
+def _branches(work: _Work) -> int:
+    import tensorflow as tf  # as in `_train`
+
+    from archsearch.training.fit import branches_for
+
+    # A graphics card has threads of its own, and a user's `fit` does with a batch what it likes.
+    if tf.config.list_physical_devices("GPU") or isinstance(work.candidate, HyperCandidate):
+        return 1
+    return branches_for(work.candidate.recipe.batch_size, work.threads)
+
+
+def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer | HyperTrainer, float]":
+    """Trains on all images but the test set's, as long as somebody listens; says for how many epochs."""
     from archsearch.training.fit import Fold, Trainer  # loads TensorFlow: for the process, not for its parent
 
-    images, started = ImageSet.open(work.train), time.perf_counter()
+    images, began = ImageSet.open(work.train), time.perf_counter()
+    passes = 0.0
 
     def progress(done: float) -> float:
-        return done if work.seconds is None else max(done, (time.perf_counter() - started) / work.seconds)
+        return done if work.seconds is None else max(done, (time.perf_counter() - began) / work.seconds)
 
     def between_steps() -> None:
         if connection.poll():  # nothing is ever sent: our parent is gone
             raise EOFError
 
+    def on_point(point: Point) -> None:
+        nonlocal passes
+        passes = point.images / len(images)
+        connection.send(point)
+
     everything, nothing = _all(images), np.empty(0, np.int32)
-    fold = Fold(images, everything, nothing, POINTS, connection.send, between_steps, progress)
+    fold = Fold(images, everything, nothing, POINTS, on_point, between_steps, progress)
     if isinstance(work.candidate, HyperCandidate):
         from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 
         hyper = HyperTrainer(work.candidate, work.seed)
         # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.
         hyper.train(fold._replace(held_out=work.held_out))
-        return hyper
-    trainer = Trainer(work.candidate, len(everything), work.seed)
+        return hyper, passes
+    trainer = Trainer(work.candidate, len(everything), work.seed, branches)
     trainer.train(fold)
-    return trainer
+    return trainer, passes
 
 
 def _save(trainer: "Trainer | HyperTrainer", model: Path) -> None:

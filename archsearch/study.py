@@ -24,9 +24,9 @@ from archsearch.interop.candidates import HyperCandidates
 from archsearch.report.collect import ReportData, collect
 from archsearch.retrain import retrain
 from archsearch.search import record
-from archsearch.search.budget import Budget, closing_seconds, image_seconds
+from archsearch.search.budget import Budget, closing_seconds, image_seconds, retraining_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
-from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig
+from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig, cores
 from archsearch.search.coordinator import PLAN, SESSIONS, Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
@@ -76,6 +76,11 @@ class Study:
         """All trials, by number."""
         return record.read(open_study(self.folder))
 
+    def plan(self) -> Plan | None:
+        """What is done with the time, or None before the search has planned it."""
+        kept = open_study(self.folder).user_attrs.get(PLAN)
+        return Plan.model_validate(kept) if kept else None
+
     def winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""
         return self.folder.read_winner()
@@ -92,8 +97,7 @@ class Study:
 
     def collect(self) -> ReportData:
         """How the study stands, as plain data."""
-        plan = open_study(self.folder).user_attrs.get(PLAN)
-        return collect(self.info, self.trials(), self.winner(), Plan.model_validate(plan) if plan else None)
+        return collect(self.info, self.trials(), self.winner(), self.plan())
 
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
@@ -138,7 +142,8 @@ class Study:
         Args:
             on_point: Told a few times how far the training has come.
             interrupted: Asked a few times a second; True ends the training and leaves everything as it was.
-            seconds: If the training would take longer, it goes through its recipe faster, and is over by then.
+            seconds: How long it may take: the training is somewhat longer than planned if there is time, and if there
+                is not it goes through its recipe faster.
 
         Returns:
             What is known of the model in best/; None if interrupted.
@@ -154,22 +159,26 @@ class Study:
                 f"{self.path}: no trial has run all its folds, so there is no winner; continue the search"
                 " with more --time or more --trials"
             )
+        plan, epochs = self.plan(), None
+        if plan is not None:
+            epochs = plan.winner_epochs if seconds is None else plan.most_epochs
         with locked(self.folder):
-            return retrain(self.folder, self.info, best, self.splits(), on_point, interrupted, seconds)
+            return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, seconds)
 
     def retraining_seconds(self, budget: Budget) -> float | None:
         """How long retraining the best candidate may take so that all is done within `budget`; None if it is unlimited.
 
         Even with the time over it gets a quarter of what it needs.
         """
-        best = self.best()
-        if budget.seconds is None or best is None:
+        best, plan = self.best(), self.plan()
+        if budget.seconds is None or best is None or plan is None:
             return None
         image = image_seconds(best) or 0.0
         sessions: list[list[float]] = open_study(self.folder).user_attrs.get(SESSIONS, [])
         spent = sum(end - start for start, end in sessions) + (time.time() - sessions[-1][1] if sessions else 0.0)
         left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
-        return max(left, best.reports[-1].epochs * self.info.train_images * image / 4)
+        epochs = plan.winner_epochs or best.reports[-1].epochs
+        return max(left, retraining_seconds(image, self.info.train_images, epochs, cores()) / 4)
 
     def export(self, formats: Sequence[str]) -> "list[Exported]":
         """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.export`."""

@@ -72,6 +72,7 @@ Rule = Policy | Callable[[Table, float], Policy]
 """A policy, or how one is made for a table and a time in seconds."""
 NOW = Policy(rungs=rungs(FIRST_RUNG), reduction=REDUCTION)
 ONE_FOLD = replace(NOW, folds=1)
+SHORT_FOLD = replace(ONE_FOLD, length=SHORT)
 QUESTIONS: dict[str, Mapping[str, Rule]] = {
     "first rung": {
         "1/9": replace(NOW, rungs=rungs(1 / 9)),
@@ -105,6 +106,22 @@ QUESTIONS: dict[str, Mapping[str, Rule]] = {
     },
     "finalists after three folds": {f"{count}": replace(NOW, finalists=count) for count in (0, 2, 3, 5)},
     "finalists after one fold": {f"{count}": replace(ONE_FOLD, finalists=count) for count in (0, 2, 3, 5)},
+    "finalists after one short fold": {
+        "0": SHORT_FOLD,
+        **{
+            f"{n}, {word}": replace(SHORT_FOLD, finalists=n, final=length)
+            for n in (2, 3, 5)
+            for word, length in (("short", SHORT), ("long", LONG))
+        },
+    },
+    "finalists after three short folds": {
+        "0": replace(NOW, length=SHORT),
+        **{
+            f"{n}, {word}": replace(NOW, length=SHORT, finalists=n, final=length)
+            for n in (2, 3, 5)
+            for word, length in (("short", SHORT), ("long", LONG))
+        },
+    },
     "screening": {
         "none": NOW,
         **{name: replace(NOW, screening=name) for name in ("gradient norm", "NASWOT", "synflow", PARAMETERS)},

@@ -45,6 +45,7 @@ class Policy:
         folds: That a trial runs.
         length: `LONG` or `SHORT` training.
         finalists: How many run again with a fresh seed.
+        final: The length of that run; None is that of the others. Where it is another one, it alone counts then.
         screening: Zero-cost score by which the first candidates are picked; empty is none.
     """
 
@@ -57,7 +58,13 @@ class Policy:
     folds: int = 3
     length: int = LONG
     finalists: int = 0
+    final: int | None = None
     screening: str = ""
+
+    @property
+    def final_length(self) -> int:
+        """That of the finalists' second run."""
+        return self.length if self.final is None else self.final
 
 
 @dataclass(eq=False)
@@ -120,7 +127,13 @@ class Simulation:
         again = {t.architecture: t.scores for t in done if t.again}
         complete = [t for t in done if not t.again]
         ranked = [t for t in complete if t.architecture in again] or complete
-        best = max(ranked, key=lambda t: fmean([*t.scores, *again.get(t.architecture, [])]), default=None)
+        alike = self._policy.final_length == self._policy.length
+
+        def score(trial: _Trial) -> float:
+            confirmed = again.get(trial.architecture, [])
+            return fmean([*trial.scores, *confirmed] if alike or not confirmed else confirmed)
+
+        best = max(ranked, key=score, default=None)
         return None if best is None else best.architecture
 
     def truth(self, architecture: int) -> float:
@@ -208,7 +221,7 @@ class Simulation:
                 return
 
     def _confirm(self, trial: _Trial) -> Iterator[float]:
-        table, length = self._table, self._policy.length
+        table, length = self._table, self._policy.final_length
         recorded = table.architectures[trial.architecture]
         yield recorded.start
         for fold in self._folds[: self._policy.folds]:

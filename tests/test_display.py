@@ -150,13 +150,15 @@ def told(lines: PlainLines, console: Console, now: Progress) -> list[str]:
     return console.export_text().splitlines()
 
 
-PLAN = Plan(epochs=3, folds=2, rungs=(1 / 9,), points=(1 / 9, 1.0), finalists=2, images=54_000)
+PLAN = Plan(
+    epochs=3, winner_epochs=3, most_epochs=3, folds=2, rungs=(1 / 9,), points=(1 / 9, 1.0), finalists=2, images=54_000
+)
 LINE = "plan: 3 epochs, 2 of 10 folds, first ones dropped after 11% of a fold (18,000 images), 2 finalists"
 
 
 def test_a_finalist_is_shown_with_what_it_did_again() -> None:
     best = record(0, "complete", (0.95, 0.96, 0.97)).model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
-    assert "best: 95.50 ± 0.58 %, confirmed at 95.00 %  trial 0" in shown(progress_view(progress(best)))
+    assert "best: 95.00 ± 0.58 % with a fresh seed, 96.00 % before  trial 0" in shown(progress_view(progress(best)))
     again = record(7, "confirmation", (0.94, 0.95, 0.96), confirms=0, reason="whatever")
     assert ended_line(again) == "trial 0 confirmed at 95.00 %: trial 7, with a fresh seed"
 
@@ -188,8 +190,8 @@ def test_the_ranking_has_a_column_for_confirmations_when_there_are_any() -> None
     assert header.split()[:4] == ["rank", "trial", "accuracy", "parameters"]
     confirmed = best.model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
     header, first, second = shown(ranking_table(report_data(other, confirmed)), 120).splitlines()
-    assert header.split()[:5] == ["rank", "trial", "accuracy", "confirmed", "parameters"]
-    assert re.match(r" +1 +0 +95\.50 ± 0\.58 % +95\.00 % +1,000 ", first)
+    assert header.split()[:6] == ["rank", "trial", "accuracy", "first", "run", "parameters"]
+    assert re.match(r" +1 +0 +95\.00 ± 0\.58 % +96\.00 % +1,000 ", first)
     assert re.match(r" +2 +1 +90\.00 ± 0\.00 % +– +2,000 ", second)
 
 

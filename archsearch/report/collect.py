@@ -3,8 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import accumulate, groupby, zip_longest
+from itertools import accumulate, groupby
 from math import hypot, sqrt
 from statistics import fmean, stdev
 from typing import get_args
@@ -15,7 +14,7 @@ from archsearch.search.budget import learn_pace, remaining_seconds
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
 from archsearch.search.objectives import front, mean_latency
 from archsearch.search.plan import Plan
-from archsearch.search.record import State, TrialRecord, batched, find_baseline, level, pick_winner, ranking
+from archsearch.search.record import State, TrialRecord, find_baseline, level, pick_winner, ranking
 from archsearch.space.architecture import Architecture, Block, Candidate, Custom, Optimizer, Stage
 from archsearch.space.hyper import HyperCandidate
 
@@ -42,8 +41,8 @@ class Ranked(_Data):
         score: Mean validation accuracy over the folds, 0 to 1.
         standard_error: Of the score: over the folds, binomial for one fold; None if unknown.
         fold_scores: Validation accuracy of each fold, 0 to 1.
-        confirmed: Mean of the folds when it ran again with a fresh seed, 0 to 1; None if it did not. It counts in the
-            score as much as the first run does.
+        first_run: Mean of the folds before it ran again as a finalist, with a fresh seed and for as long as the winner
+            trains, 0 to 1; None if it did not. The score is that of the second run then.
         level: Whether the score is within one standard error of the best, so that the order of the two is not
             established (the one-standard-error rule, Breiman et al. 1984). Also true of the best.
         front: Whether no other one is as good in all that is wanted and better in some (Pareto); False if only accuracy
@@ -62,7 +61,7 @@ class Ranked(_Data):
     score: float
     standard_error: float | None
     fold_scores: tuple[float, ...]
-    confirmed: float | None = None
+    first_run: float | None = None
     level: bool
     front: bool = False
     parameters: int
@@ -138,7 +137,7 @@ class Contender(_Data):
 
 
 class Gain(_Data):
-    """Winner minus baseline, fold by fold on the same images, in units of accuracy.
+    """Winner minus baseline, as both were trained in the search: fold by fold on the same images, in units of accuracy.
 
     The standard error is over the folds; for one fold it is that of two independent scores, and None if unknown.
     """
@@ -299,7 +298,7 @@ def _rows(complete: Sequence[TrialRecord], objectives: Sequence[str]) -> tuple[R
             score=_score(record),
             standard_error=record.standard_error,
             fold_scores=record.fold_scores,
-            confirmed=fmean(record.confirmed) if record.confirmed else None,
+            first_run=fmean(record.fold_scores) if record.confirmed else None,
             level=level(record, complete[0]),
             front=record.number in unbeaten,
             parameters=record.parameters,
@@ -320,16 +319,7 @@ def _saved_seconds(records: Sequence[TrialRecord], plan: Plan) -> float:
     dropped = [record for record in records if record.state == "pruned" and record.reports]
     pace = learn_pace(records)
     start = pace.start_seconds if pace else 0.0
-    return sum(remaining_seconds(_without(start, record), plan.folds, plan.images) for record in dropped)
-
-
-def _without(start_seconds: float, record: TrialRecord) -> TrialRecord:
-    # What starting took is in the first report, and would count as the pace of a trial that has no other one.
-    first, *others = record.reports
-    if others:
-        return record
-    alone = replace(first, seconds=max(first.seconds - start_seconds, 0.0))
-    return record.model_copy(update={"reports": (alone,)})
+    return sum(remaining_seconds(record, plan.folds, plan.images, start) for record in dropped)
 
 
 def _unranked(record: TrialRecord) -> Unranked:
@@ -409,7 +399,7 @@ def _contender(record: TrialRecord) -> Contender:
 def _gain(winner: TrialRecord | None, baseline: TrialRecord | None) -> Gain | None:
     if winner is None or baseline is None or baseline.state != "complete" or winner.number == baseline.number:
         return None
-    differences = [ours - theirs for ours, theirs in zip(_fold_means(winner), _fold_means(baseline), strict=False)]
+    differences = [ours - theirs for ours, theirs in zip(winner.fold_scores, baseline.fold_scores, strict=False)]
     if len(differences) > 1:
         error: float | None = stdev(differences) / sqrt(len(differences))
     elif winner.standard_error is None or baseline.standard_error is None:
@@ -417,12 +407,6 @@ def _gain(winner: TrialRecord | None, baseline: TrialRecord | None) -> Gain | No
     else:
         error = hypot(winner.standard_error, baseline.standard_error)
     return Gain(mean=fmean(differences), standard_error=error)
-
-
-def _fold_means(record: TrialRecord) -> list[float]:
-    """The score of each fold, over the trial's own run and those that confirm it."""
-    runs = (record.fold_scores, *batched(record.confirmed, len(record.fold_scores)))
-    return [fmean(score for score in scores if score is not None) for scores in zip_longest(*runs)]
 
 
 def _score(record: TrialRecord) -> float:
@@ -473,9 +457,12 @@ def _selection(data: ReportData) -> Iterator[str]:
     if data.winner is None or count == 1:
         return
     unbiased = " The test score is not." if len(data.openings) == 1 else ""
-    finalists = sum(row.confirmed is not None for row in data.ranking)
+    finalists = sum(row.first_run is not None for row in data.ranking)
     if finalists > 1:
-        yield f"The {finalists} best ran again with a fresh seed before one of them won."
+        yield (
+            f"The {finalists} best ran again before one of them won, with a fresh seed and for as long as the winner "
+            "trains. Only that run counts for them."
+        )
     if data.winner.trial == data.leader != data.ranking[0].trial:
         yield "The winner is the smallest of those that are within one standard error of the best, as was asked for."
     yield (

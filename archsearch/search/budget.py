@@ -7,12 +7,12 @@ from statistics import median
 from archsearch.search.record import TrialRecord
 from archsearch.training.job import Report
 
-REPORT_SECONDS = 4.0
+REPORT_SECONDS = 2.5
 """What saving the model and writing the report may take; of a short budget, a fifth."""
 TESTING = 1 / 3
 """Scoring an image takes so much of training on one."""
-RETRAINING_SPEED = 1.15
-"""Retraining has all cores; several threads on one network do little more than one."""
+RETRAINING_SPEED = 1.6
+"""Retraining has all cores, and splits its batches among them (`Trainer`)."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ def trained(records: Sequence[TrialRecord]) -> int:
     return sum(record.state in counted and record.confirms is None for record in records)
 
 
-def image_seconds(record: TrialRecord) -> float | None:
+def image_seconds(record: TrialRecord, start: float = 0.0) -> float | None:
     """How long `record` takes to train on an image, scoring on the way included; None before it is known.
 
-    The first report of a trial has its start in it and counts only when there is no other.
+    Args:
+        record: A trial. Its first report has its start in it and counts only when there is no other.
+        start: What starting takes, in seconds.
     """
-    spans = list(_spans(record.reports))
-    spans = spans[1:] or spans
+    first, *others = list(_spans(record.reports)) or [(0, 0.0)]
+    spans = others or [(first[0], max(0.0, first[1] - start))]
     images = sum(images for images, _ in spans)
     return sum(seconds for _, seconds in spans) / images if images else None
 
@@ -88,9 +90,12 @@ def closing_seconds(budget_seconds: float, image_seconds: float, test_images: in
     return min(REPORT_SECONDS + TESTING * image_seconds * test_images, budget_seconds / 5)
 
 
-def remaining_seconds(record: TrialRecord, folds: int, images: int) -> float:
-    """How long a running trial still needs for `folds` folds of `images` each; 0.0 before its first report."""
-    seconds = image_seconds(record)
+def remaining_seconds(record: TrialRecord, folds: int, images: int, start: float = 0.0) -> float:
+    """How long a running trial still needs for `folds` folds of `images` each; 0.0 before its first report.
+
+    `start` is what starting takes, in seconds.
+    """
+    seconds = image_seconds(record, start)
     if seconds is None:
         return 0.0
     last = record.reports[-1]

@@ -114,8 +114,7 @@ class SpaceCandidates:
         """One candidate, sampled (`space.sample`)."""
         candidate = sample(self._space, chooser, self._task)
         if epochs is not None:
-            recipe = candidate.recipe.model_copy(update={"epochs": epochs})
-            candidate = candidate.model_copy(update={"recipe": recipe})
+            candidate = candidate.trained_for(epochs)
         work = epoch_seconds(candidate.architecture, WORK_IMAGES, NOMINAL, candidate.recipe.batch_size) / WORK_IMAGES
         return Drawn(candidate, digest(candidate), cost(candidate.architecture), work)
 

@@ -21,6 +21,7 @@ from archsearch.search.planner import Planner
 from archsearch.search.probing import probe
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.storage import HALVING, OptunaChooser, same_again
+from archsearch.space.architecture import Candidate
 from archsearch.space.code import trusted_folder
 from archsearch.space.cost import Cost
 from archsearch.space.sample import FixedChooser
@@ -31,11 +32,13 @@ logger = logging.getLogger(__name__)
 MOST_DRAWS_IN_VAIN = 200
 """So many infeasible or repeated draws on end, and there is nothing left to try."""
 MOST_FAILURES_ON_END = 10
-MOST_SLOW_DRAWS = 5
+MOST_SLOW_DRAWS = 20
 """So many candidates on end that are too slow for the time that is left, and it is as good as spent."""
 POLL_SECONDS = 0.25
 ENDED_FIRST = "the search ended before it did"
 TOO_SLOW = "too slow to be finished and retrained in the time that is left"
+PLANNED_AGAIN: tuple[State, str] = ("interrupted", "planned again")
+"""A trial's end, even if it has run all its folds: those after it train for other epochs."""
 TRIED = ("running", "complete", "pruned")
 """States of trials whose candidate need not be tried again."""
 SESSIONS = "sessions"
@@ -169,7 +172,7 @@ class Coordinator:
         if self._planner.begin_again(records):
             self._keep_plan()
             for number in self._trials:
-                self._verdicts[number] = ("interrupted", "planned again")
+                self._verdicts[number] = PLANNED_AGAIN
                 self.executor.stop(number)
             self.study.enqueue_trial(dict(self.candidates.baseline))
         elif self._planner.fewer_folds(records):
@@ -212,9 +215,13 @@ class Coordinator:
             return None
         records = self._all()
         begun = {r.confirms for r in records if r.state != "interrupted"}
-        found = record.finalists(objectives.eligible(records, self.objectives), self._plan.finalists)
-        left = self._seconds_left()
-        return next((r for r in found if r.number not in begun and r.seconds < left), None)
+        waiting = [
+            r for r in self._planner.finalists(objectives.eligible(records, self.objectives)) if r.number not in begun
+        ]
+        # In their order: a worse one that alone has run again would win by that.
+        if waiting and self._planner.again_seconds(waiting[0]) < self._seconds_left():
+            return waiting[0]
+        return None
 
     # Trials begin -----------------------------------------------------------------------------------------------------
 
@@ -258,11 +265,13 @@ class Coordinator:
             self._submit(trial, begun)
 
     def _confirm(self, finalist: TrialRecord) -> None:
-        """Runs a finalist again, with a fresh seed."""
-        trial = same_again(self.study, finalist.number)
+        """Runs a finalist again, with a fresh seed and for as long as the winner will train."""
+        trial, candidate = same_again(self.study, finalist.number), finalist.candidate
+        if isinstance(candidate, Candidate) and self._plan.winner_epochs is not None:
+            candidate = candidate.trained_for(self._plan.winner_epochs)
         again = TrialRecord(
             number=trial.number,
-            candidate=finalist.candidate,
+            candidate=candidate,
             digest=finalist.digest,
             work=finalist.work,
             seed=self.seed + 1,
@@ -376,7 +385,8 @@ class Coordinator:
         for rung in self._plan.rungs:
             if now.at(rung) == report:
                 rivals = objectives.rivals(now, self._all(), self.objectives)
-                others = [r.at(rung) for r in rivals if r.confirms is None]
+                # What was too slow cannot win, so nobody has to be better.
+                others = [r.at(rung) for r in rivals if r.confirms is None and r.state != "interrupted"]
                 return pruning.halved(report.val_accuracy, [o.val_accuracy for o in others if o], REDUCTION)
         return False
 
@@ -387,7 +397,7 @@ class Coordinator:
         self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
         verdict = self._verdicts.pop(number, None)
         now = self._records[number]
-        if len(now.fold_scores) >= self._plan.folds:
+        if len(now.fold_scores) >= self._plan.folds and verdict != PLANNED_AGAIN:
             self._complete(now)
         elif verdict is not None:
             # The sampler is to learn from what was too slow, too, so it is not told that the trial failed.
@@ -410,8 +420,7 @@ class Coordinator:
             again = f"trial {now.confirms} again, with a fresh seed: {now.score:.2%}"
             self._tell(now.number, "confirmation", again, TrialState.COMPLETE, values)
             finalist = self._records[now.confirms]
-            confirmed = (*finalist.confirmed, *now.fold_scores)
-            self._records[now.confirms] = finalist.model_copy(update={"confirmed": confirmed})
+            self._records[now.confirms] = finalist.model_copy(update={"confirmed": now.fold_scores})
 
     def _tell(
         self,

@@ -113,13 +113,14 @@ class WinnerInfo(_Info):
     Attributes:
         study: Name of the study's folder.
         trial: Number of the winning trial.
-        candidate: What was trained, and how.
+        candidate: What was trained, and how; in the search for as many epochs as it says.
         classes: Name of each class, in the order of the model's outputs.
         score: Mean cross-validated accuracy.
         standard_error: Of the score; None for one fold.
         parameters: As Keras counts them.
         flops: For one image, forward; one multiply-add is 2.
         trained_on: Number of images it was retrained on.
+        epochs: How often it went over them.
         seed: Of the retraining.
         seconds: Wall time of the retraining.
         test: The test set's verdict on this very model.
@@ -136,6 +137,7 @@ class WinnerInfo(_Info):
     parameters: int
     flops: int
     trained_on: int
+    epochs: float
     seed: int
     seconds: float
     test: TestScore

@@ -6,22 +6,37 @@ from math import sqrt
 
 from pydantic import BaseModel, ConfigDict
 
+from archsearch.search.budget import RETRAINING_SPEED
+
 FULL_TRIALS = 12
 """A search should have time for so many candidates on all their folds; dropping the hopeless ones makes it more. A
 longer search should have time for more: they grow with the square root of the trainings that it has time for."""
 LEAST_TRIALS = 3
 """With fewer candidates than this to compare, candidates get fewer folds instead."""
 MOST_EPOCHS = 50.0
-MOST_SHARE = 0.3
-"""Of one worker's time, that a candidate may take: it must be retrained in the rest."""
+MOST_SHARE = 0.6
+"""Of one worker's time, that a training for the winner's epochs may take: retraining is quicker than that."""
+SHORTER = 4.0
+"""Candidates train for up to so many times fewer epochs than the winner: more of them fit, and on recorded curves they
+keep their order (`benchmarks.replay`)."""
+ENOUGH = 160
+"""With time for so many trainings as long as the winner's there is no need for shorter ones."""
+LEAST_STARTS = 4.0
+"""They train for at least so many times as long as they take to start."""
+LONGEST = 1.5
+"""The winner trains for up to so many times the planned epochs, if there is time."""
 UNTIMED_FOLDS = 3
-CONFIRMING = 0.15
+CONFIRMING = 0.2
 """Share of the time in which the finalists run again."""
-FINALISTS = 4
+FINALISTS = 3
 REDUCTION = 3
 """At a rung one in so many goes on (Li et al. 2018, https://arxiv.org/abs/1810.05934)."""
 FIRST_RUNG = 1 / 9
 """Share of a fold's training after which the first candidates are dropped."""
+RUNG_STARTS = 4.0
+"""Before it has trained for so many times as long as it took to start there is little to save by dropping a candidate;
+but the first are dropped at `LATE_RUNG` at the latest."""
+LATE_RUNG = 1 / 3
 LAST_RUNG = 1 / 2
 """Later than this there is too little left to save."""
 SCORING = 0.02
@@ -36,6 +51,8 @@ class Plan(BaseModel):
 
     Attributes:
         epochs: Passes over the training images of a fold; None if the candidates say it themselves.
+        winner_epochs: Those of the winner's retraining and of the finalists' second run; None as above.
+        most_epochs: Those of the retraining if there is time for more; None as above.
         folds: How many folds a candidate runs.
         rungs: When candidates are dropped in their first fold, as shares of its training, ascending.
         points: When a fold is scored and reported, as shares of its training; the rungs among them, the end last.
@@ -47,6 +64,8 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     epochs: float | None
+    winner_epochs: float | None
+    most_epochs: float | None
     folds: int
     rungs: tuple[float, ...]
     points: tuple[float, ...]
@@ -60,7 +79,9 @@ class Plan(BaseModel):
         Args:
             parts: Into how many folds the images are cut.
         """
-        epochs = "epochs as the space has them" if self.epochs is None else f"{self.epochs:g} epochs"
+        epochs = "epochs as the space has them" if self.epochs is None else _epochs(self.epochs)
+        if self.winner_epochs != self.epochs:
+            epochs += f" ({self.winner_epochs:g} for the winner)"
         dropped = "nobody dropped in the first fold"
         if self.rungs:
             share = f"{self.rungs[0]:.0%} of a fold"
@@ -116,8 +137,8 @@ class Workload(BaseModel):
 def make_plan(work: Workload, seconds: float | None, given: Given) -> Plan:
     """A plan for a search.
 
-    Time is split between trying more candidates and training each for longer: both grow with its square root. Folds
-    come last, once there are enough candidates to tell apart.
+    Time is split between trying more candidates and training the winner for longer: both grow with its square root.
+    Folds come last, once there are enough candidates to tell apart.
 
     Args:
         work: What there is to do.
@@ -126,22 +147,27 @@ def make_plan(work: Workload, seconds: float | None, given: Given) -> Plan:
     """
     fixed = given.epochs or work.own_epochs
     if seconds is None or work.image_seconds is None:
-        epochs = fixed or untimed_epochs(work.images)
+        epochs = winner = most = fixed or untimed_epochs(work.images)
         folds = given.folds or min(UNTIMED_FOLDS, work.parts)
         finalists = 0
     else:
         one_pass = work.images * work.image_seconds
         passes = max(seconds, 1.0) * (1 - CONFIRMING) * work.workers / one_pass
-        epochs = fixed or planned_epochs(passes / (given.folds or 1), work.workers)
+        winner = fixed or planned_epochs(passes / (given.folds or 1), work.workers)
+        most = fixed or LONGEST * winner
+        epochs = fixed or short_epochs(winner, passes / (given.folds or 1), work.start_seconds / one_pass)
         # What retraining takes is not there for the search.
-        passes -= epochs * work.workers
+        passes -= winner * work.workers / RETRAINING_SPEED
         folds = given.folds or planned_folds(passes / epochs, work.workers, work.parts)
-        full = folds * epochs * one_pass + work.start_seconds
+        full = folds * winner * one_pass + work.start_seconds
         affordable = int(seconds * CONFIRMING * work.workers / full)
         finalists = min(affordable, FINALISTS) if affordable > 1 else 0
     rungs = _rungs(epochs, work, given)
+    planned = work.own_epochs is None
     return Plan(
-        epochs=None if work.own_epochs is not None else epochs,
+        epochs=epochs if planned else None,
+        winner_epochs=winner if planned else None,
+        most_epochs=most if planned else None,
         folds=folds,
         rungs=rungs,
         points=_points(epochs, rungs, work),
@@ -152,17 +178,35 @@ def make_plan(work: Workload, seconds: float | None, given: Given) -> Plan:
 
 
 def planned_epochs(passes: float, workers: int) -> float:
-    """How long to train.
+    """How long to train the winner.
 
     Args:
         passes: Epochs of a typical candidate, on all its folds, that there is time for in all.
         workers: Who share them.
 
     Returns:
-        Whole epochs from 3, otherwise one of 2, 1.5, 1, and below that any share with two digits.
+        A `round_figure`.
     """
-    epochs = min(sqrt(passes) / 2, passes / 5, MOST_SHARE * passes / workers, MOST_EPOCHS)
-    if epochs >= 2.5:
+    return round_figure(min(sqrt(passes), passes / 3, MOST_SHARE * passes / workers, MOST_EPOCHS))
+
+
+def short_epochs(winner: float, passes: float, start: float) -> float:
+    """How long to train a candidate.
+
+    Args:
+        winner: The winner's epochs.
+        passes: Epochs of a typical candidate, on all its folds, that there is time for in all.
+        start: What a trial takes to start, in epochs.
+
+    Returns:
+        The winner's epochs or less; if less, a `round_figure`.
+    """
+    return min(winner, round_figure(max(winner / SHORTER, passes / ENOUGH, LEAST_STARTS * start)))
+
+
+def round_figure(epochs: float) -> float:
+    """Whole epochs from 3, otherwise one of 2.5, 2, 1.5, 1, and below that any share with two digits."""
+    if epochs >= 2.75:
         return float(round(epochs))
     if epochs >= 1.0:
         return round(2 * epochs) / 2
@@ -199,10 +243,17 @@ def fewer_folds(plan: Plan, complete: int, affordable: float) -> Plan:
     return plan.model_copy(update={"folds": plan.folds - 1})
 
 
+def _epochs(epochs: float) -> str:
+    return f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+
+
 def _rungs(epochs: float, work: Workload, given: Given) -> tuple[float, ...]:
     first = FIRST_RUNG
     if given.first_rung is not None:
         first = given.first_rung / (epochs * work.images)
+    elif work.image_seconds is not None:
+        full = epochs * work.images * work.image_seconds
+        first = min(max(FIRST_RUNG, RUNG_STARTS * work.start_seconds / full), LATE_RUNG)
     rungs = []
     while first <= LAST_RUNG:
         rungs.append(first)

@@ -20,6 +20,14 @@ from archsearch.training.job import CHECKED
 
 WRONG = 1.6
 """A plan whose pace was wrong by more than this factor is made again."""
+SHORTENED = 0.6
+"""A candidate is still worth trying if there is time to retrain it for this share of the winner's epochs."""
+STARTING = 1.5
+"""So many times as long as usual may a trial have taken to start; only its later reports show how fast it is."""
+MOST_CONFIRMING = 0.3
+"""Share of the budget that the finalists' second runs may take; fewer run if it would be more."""
+MOST_RETRAINING = 0.4
+"""Share of the budget that is kept for retraining a leader; one that needs more goes through its recipe faster."""
 RECENT = 50
 """The pace is that of so many of the newest trials."""
 
@@ -101,33 +109,50 @@ class Planner:
         pace = self._pace(records)
         best = leader(records)
         if best is not None:
-            return self._seconds_left(image_seconds(best) or 0.0, best.reports[-1].epochs, pace)
+            return self._seconds_left(image_seconds(best) or 0.0, pace)
         image = pace.image_seconds(self._typical) if pace else 0.0
         # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
-        return self._seconds_left(image, self._epochs / 2, pace)
+        return self._seconds_left(image, pace, SHORTENED)
 
     def confirming_seconds(self, records: Sequence[TrialRecord]) -> float:
         """About how long the finalists will take to run again; 0.0 while there are not two, or time does not count."""
         if self.budget.seconds is None:
             return 0.0
-        waiting = [r.seconds for r in finalists(records, self.plan.finalists) if not r.confirmed]
-        return max([sum(waiting) / self.workers, *waiting])
+        return self._side_by_side([r for r in self.finalists(records) if not r.confirmed])
+
+    def finalists(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Who runs again at the end, the best first: as many as planned, if there is time; none, or two and more."""
+        found = finalists(records, self.plan.finalists)
+        if self.budget.seconds is not None and self.given.finalists is None:
+            while found and self._side_by_side(found) > MOST_CONFIRMING * self.budget.seconds:
+                found = finalists(records, len(found) - 1)
+        return found
+
+    def again_seconds(self, finalist: TrialRecord) -> float:
+        """How long a finalist takes to run again, for as long as the winner will train."""
+        return finalist.seconds * (self._winner_epochs / self._epochs if self._epochs else 1.0)
+
+    def _side_by_side(self, again: Sequence[TrialRecord]) -> float:
+        seconds = [self.again_seconds(record) for record in again]
+        return max([sum(seconds) / self.workers, *seconds])
 
     def has_time_for(self, work: float, records: Sequence[TrialRecord]) -> bool:
         """Whether a new candidate of so much `work` could run its folds before the finalists do, and be retrained."""
         pace = self._pace(records)
         if pace is None:
             return True
-        own = self._seconds_left(pace.image_seconds(work), self._epochs, pace)
+        own = self._seconds_left(pace.image_seconds(work), pace, SHORTENED)
         left = min(own, self.seconds_left(records)) - self.confirming_seconds(records)
         return self._full_seconds(pace, work) <= left
 
     def is_too_slow(self, running: TrialRecord, records: Sequence[TrialRecord]) -> bool:
         """Whether a running trial cannot run all its folds and win any more; the finalists have their time."""
-        if len(running.reports) < 2:  # the first report's time is not that of the others: tracing is in it
+        pace = self._pace(records)
+        if not running.reports or (pace is None and len(running.reports) < 2):
             return False
-        own = self._seconds_left(image_seconds(running) or 0.0, running.reports[-1].epochs, self._pace(records))
-        remaining = remaining_seconds(running, self.plan.folds, self.plan.images)
+        start = STARTING * pace.start_seconds if pace else 0.0
+        own = self._seconds_left(image_seconds(running, start) or 0.0, pace, SHORTENED)
+        remaining = remaining_seconds(running, self.plan.folds, self.plan.images, start)
         confirming = self.confirming_seconds(records) if running.confirms is None else 0.0
         return remaining + confirming > min(own, self.seconds_left(records))
 
@@ -135,11 +160,16 @@ class Planner:
     def _epochs(self) -> float:
         return self.plan.epochs or self.candidates.most_epochs or 0.0
 
-    def _seconds_left(self, image_seconds: float, epochs: float, pace: Pace | None) -> float:
-        """How long the search may go on so that what takes so long can be retrained and tested."""
+    @property
+    def _winner_epochs(self) -> float:
+        return self.plan.winner_epochs or self._epochs
+
+    def _seconds_left(self, image_seconds: float, pace: Pace | None, share: float = 1.0) -> float:
+        """How long the search may go on so that what takes so long can be retrained, for a share of its epochs."""
         if self.budget.seconds is None:
             return float("inf")
-        retraining = retraining_seconds(image_seconds, self.images.count, epochs, self.workers)
+        retraining = retraining_seconds(image_seconds, self.images.count, share * self._winner_epochs, self.workers)
+        retraining = min(retraining, MOST_RETRAINING * self.budget.seconds)
         closing = closing_seconds(self.budget.seconds, image_seconds, self.images.test)
         start = pace.start_seconds if pace else 0.0
         return self.budget.seconds - closing - start - retraining - self.spent()

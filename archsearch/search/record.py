@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import zip_longest
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Literal, Self
@@ -33,7 +32,7 @@ class TrialRecord(BaseModel):
         work: About how much it takes to train on an image, compared with other candidates (`Drawn.work`).
         seed: Of its training.
         confirms: The trial whose candidate this one trains again, with a fresh seed; None for all others.
-        confirmed: What such trials have scored on each fold (`joined`).
+        confirmed: What such a trial has scored on each fold (`joined`).
         held_out: Images that are scored at the end of a fold; 0 if unknown.
         baseline: Whether this is the space's baseline: trial 0, and again if that was interrupted.
         parameters: As Keras counts them.
@@ -83,24 +82,28 @@ class TrialRecord(BaseModel):
             (r.epoch for r in self.reports[-1:] if not r.is_last), 0.0
         )
 
+    @property
+    def counted(self) -> tuple[float, ...]:
+        """What counts of each fold: `confirmed`, which nothing was selected by, once it is there."""
+        return self.confirmed or self.fold_scores
+
     @cached_property
     def score(self) -> float | None:
-        """Mean of `fold_scores` and `confirmed`; None before the first fold is done."""
-        scores = (*self.fold_scores, *self.confirmed)
-        return fmean(scores) if scores else None
+        """Mean of `counted`; None before the first fold is done."""
+        return fmean(self.counted) if self.counted else None
 
     @cached_property
     def standard_error(self) -> float | None:
-        """Standard error of `score`: over the folds, or of a share of the images where there is one fold only."""
-        folds = len(self.fold_scores)
-        if folds > 1:
-            runs = (self.fold_scores, *batched(self.confirmed, folds))
-            # A confirmation may have fewer folds.
-            shared = [[score for score in scores if score is not None] for scores in zip_longest(*runs)]
-            return stdev(map(fmean, shared)) / sqrt(folds)
-        if self.score is None or not self.held_out:
+        """Standard error of `score`: over the folds, but no less than that of a share of all images held out.
+
+        Few folds may agree by chance.
+        """
+        if self.score is None:
             return None
-        return sqrt(self.score * (1 - self.score) / self.held_out)
+        errors = [stdev(self.counted) / sqrt(len(self.counted))] if len(self.counted) > 1 else []
+        if self.held_out:
+            errors.append(sqrt(self.score * (1 - self.score) / (self.held_out * len(self.counted))))
+        return max(errors, default=None)
 
     def at(self, share: float) -> Report | None:
         """The report of the first fold when `share` of its training was over; None if it has not come so far."""
@@ -110,11 +113,6 @@ class TrialRecord(BaseModel):
 
 POINTS_APART = 0.05
 """Points at which a fold is scored lie further apart than this share of its training, but for the earliest rungs."""
-
-
-def batched(scores: Sequence[float], size: int) -> list[tuple[float, ...]]:
-    """`scores` in tuples of `size`."""
-    return [tuple(scores[start : start + size]) for start in range(0, len(scores), size)]
 
 
 def write(trial: Trial, record: TrialRecord) -> None:
@@ -135,10 +133,7 @@ def read(study: Study) -> list[TrialRecord]:
 
 def joined(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The same records, each with what others have confirmed of it."""
-    confirmed: dict[int | None, tuple[float, ...]] = {}
-    for record in records:
-        if record.state == "confirmation":
-            confirmed[record.confirms] = (*confirmed.get(record.confirms, ()), *record.fold_scores)
+    confirmed = {record.confirms: record.fold_scores for record in records if record.state == "confirmation"}
     return [
         record.model_copy(update={"confirmed": confirmed[record.number]}) if record.number in confirmed else record
         for record in records
@@ -169,9 +164,12 @@ def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
 def level(record: TrialRecord, best: TrialRecord) -> bool:
     """Whether `record` is within one standard error of `best`, so that the order of the two is not established.
 
-    The one-standard-error rule (Breiman et al. 1984).
+    The one-standard-error rule (Breiman et al. 1984). If only one of them is confirmed, what both scored before counts:
+    finalists train for longer when they run again.
     """
-    return (record.score or 0.0) >= (best.score or 0.0) - (best.standard_error or 0.0)
+    alike = bool(record.confirmed) == bool(best.confirmed)
+    mine, theirs = (r.counted if alike else r.fold_scores for r in (record, best))
+    return fmean(mine) >= fmean(theirs) - (best.standard_error or 0.0)
 
 
 def pick_winner(records: Sequence[TrialRecord], prefer: str) -> TrialRecord | None:

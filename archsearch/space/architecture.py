@@ -342,3 +342,7 @@ class Candidate(Part):
 
     architecture: Architecture
     recipe: Recipe
+
+    def trained_for(self, epochs: float) -> "Candidate":
+        """The same with a recipe of so many `epochs`."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"epochs": epochs})})

@@ -23,6 +23,7 @@ from archsearch.search.folder import StudyFolder
 from archsearch.search.images import SearchImages
 from archsearch.search.objectives import front
 from archsearch.search.plan import Given, Plan
+from archsearch.search.planner import MOST_RETRAINING
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_storage
@@ -100,7 +101,7 @@ def test_trials_run_until_the_budget_is_spent(tmp_path: Path) -> None:
     best = ranking(records)[0]
     assert best.score == pytest.approx(0.90 + 0.01 * 8 + 0.01 + 0.001)
     assert best.fold_scores == pytest.approx((0.99, 0.991, 0.992))
-    assert best.standard_error == pytest.approx(0.001 / 3**0.5)
+    assert best.standard_error == pytest.approx((0.991 * 0.009 / IMAGES) ** 0.5)
 
 
 def test_the_baseline_is_trial_0_and_is_never_pruned(tmp_path: Path) -> None:
@@ -329,11 +330,11 @@ def test_finalists_run_again_with_a_fresh_seed(tmp_path: Path, workers: int) -> 
     confirmations = [r for r in records if r.state == "confirmation"]
     assert [r.confirms for r in confirmations] == [r.number for r in best]
     for finalist, confirmation in zip(best, confirmations, strict=True):
-        pooled = records[finalist.number]
-        assert pooled.confirmed == confirmation.fold_scores
-        assert pooled.score == pytest.approx(np.mean([*finalist.fold_scores, *confirmation.fold_scores]))
+        confirmed = records[finalist.number]
+        assert confirmed.confirmed == confirmation.fold_scores
+        assert confirmed.score == pytest.approx(np.mean(confirmation.fold_scores))
         assert confirmation.reason.startswith(f"trial {finalist.number} again, with a fresh seed: ")
-    # Whoever was confirmed is ahead, in the order of all runs together.
+    # Whoever was confirmed is ahead, in the order of the second runs.
     ranked = ranking(records)
     assert {r.number for r in ranked[:3]} == {r.number for r in best}
     assert [bool(r.confirmed) for r in ranked] == [True] * 3 + [False] * (len(ranked) - 3)
@@ -501,7 +502,8 @@ def test_a_deadline_is_kept(tmp_path: Path, clock: Clock, rate: float, seconds: 
     assert len([r for r in records if r.state in ("complete", "pruned")]) >= 2
     image = image_seconds(best)
     assert image is not None
-    retraining = retraining_seconds(image, IMAGES, best.reports[-1].epochs, workers)
+    epochs = Plan.model_validate(made.study.user_attrs[PLAN]).winner_epochs or 0.0
+    retraining = min(retraining_seconds(image, IMAGES, epochs, workers), MOST_RETRAINING * seconds)
     closing = closing_seconds(seconds, image, 270)
     # A little less than it asks for is no harm: retraining is told when to end, and ends then with its schedule whole.
     assert spent + 0.8 * retraining + closing <= 1.05 * seconds
@@ -514,7 +516,7 @@ def test_what_cannot_be_finished_and_retrained_in_time_makes_room(tmp_path: Path
     made.run()
     records = record.read(made.study)
     slow = [r for r in records if width(r) > 40]
-    assert any(r.reason == TOO_SLOW and len(r.reports) == 2 for r in slow)
+    assert any(r.reason == TOO_SLOW and len(r.reports) == 1 for r in slow)
     assert all(r.state in ("interrupted", "pruned") for r in slow)
     assert sum(r.state == "complete" for r in records) > 1
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archsearch.search.budget import retraining_seconds
 from archsearch.search.plan import (
     FULL_TRIALS,
     LEAST_TRIALS,
+    LONGEST,
     MOST_EPOCHS,
     MOST_POINTS,
     REDUCTION,
@@ -89,6 +91,8 @@ def test_what_is_given_is_kept(work: Workload, seconds: float | None, given: Giv
     for name in ("epochs", "folds", "finalists"):
         if (told := getattr(given, name)) is not None:
             assert getattr(plan, name) == told
+    if given.epochs is not None:
+        assert plan.winner_epochs == plan.most_epochs == given.epochs
     if given.first_rung is not None and plan.rungs:
         assert plan.rungs[0] * (plan.epochs or 0) * work.images == pytest.approx(given.first_rung)
 
@@ -96,8 +100,9 @@ def test_what_is_given_is_kept(work: Workload, seconds: float | None, given: Giv
 @given(workloads(), st.floats(120, 8 * 3600))
 def test_the_winner_of_a_plan_can_be_found_and_retrained_in_time(work: Workload, seconds: float) -> None:
     plan = make_plan(work, seconds, NOTHING)
-    retraining = candidate_seconds(plan, work) / plan.folds
+    retraining = retraining_seconds(work.image_seconds or 0.0, work.images, plan.winner_epochs or 0.0, work.workers)
     assert candidate_seconds(plan, work) + retraining < seconds
+    assert 0 < (plan.epochs or 0) <= (plan.winner_epochs or 0) <= (plan.most_epochs or 0)
     assert 1 <= plan.folds <= work.parts
     assert (plan.epochs or 0) <= MOST_EPOCHS
 
@@ -116,7 +121,7 @@ def test_epochs_of_the_candidates_are_not_planned(work: Workload, seconds: float
 @given(workloads(), st.floats(120, 8 * 3600))
 def test_twice_the_time_is_no_shorter_training(work: Workload, seconds: float) -> None:
     short, long = (make_plan(work, s, NOTHING) for s in (seconds, 2 * seconds))
-    assert (long.epochs or 0) >= (short.epochs or 0)
+    assert (long.winner_epochs or 0) >= (short.winner_epochs or 0)
 
 
 @given(workloads(), times, decided)
@@ -150,21 +155,21 @@ def test_on_1_800_images_it_comes_after_several() -> None:
 
 def test_ten_minutes_on_mnist() -> None:
     plan = make_plan(work(60_000, 5000), 590, NOTHING)
-    assert plan.epochs == 5
+    assert (plan.epochs, plan.winner_epochs, plan.most_epochs) == (2, 9, 9 * LONGEST)
     assert plan.folds == 1
     assert plan.rungs == pytest.approx((1 / 9, 1 / 3))
-    assert plan.finalists == 3
+    assert plan.finalists == 2
     assert plan.line(10) == (
-        "plan: 5 epochs, 1 of 10 folds, first ones dropped after 11% of a fold (30,000 images), 3 finalists; "
-        "a typical candidate trains on 5,000 images/s"
+        "plan: 2 epochs (9 for the winner), 1 of 10 folds, first ones dropped after 11% of a fold (12,000 images), "
+        "2 finalists; a typical candidate trains on 5,000 images/s"
     )
 
 
 def test_a_slow_machine_does_not_get_through_an_epoch() -> None:
     plan = make_plan(work(1_000_000, 100), 120, NOTHING)
-    assert plan.epochs is not None
-    assert plan.epochs * 900_000 / 100 < 60
-    assert plan.epochs * 900_000 > 1000
+    assert plan.winner_epochs is not None
+    assert plan.winner_epochs * 900_000 / 100 < 60
+    assert plan.winner_epochs * 900_000 > 1000
 
 
 def test_folds_come_with_time() -> None:
@@ -185,9 +190,17 @@ def test_without_a_limit_there_is_no_hurry() -> None:
     assert make_plan(work(60_000, 2000, parts=2), None, NOTHING).folds == 2
 
 
-def test_the_first_rung_is_a_ninth_however_long_a_trial_takes_to_start() -> None:
-    for start in (0.0, 2.0, 10.0):
-        assert make_plan(work(1_800, 5_000, start=start), 120, NOTHING).rungs == pytest.approx((1 / 9, 1 / 3))
+@pytest.mark.parametrize(("start", "epochs", "rungs"), [(0.0, 1, (1 / 9, 1 / 3)), (0.5, 1, (0.2,)), (9.0, 4, (1 / 3,))])
+def test_nobody_is_dropped_before_starting_has_paid(start: float, epochs: float, rungs: tuple[float, ...]) -> None:
+    plan = make_plan(work(60_000, 5400, start=start), 120, NOTHING)
+    assert plan.epochs == epochs
+    assert plan.rungs == pytest.approx(rungs)
+
+
+def test_where_there_is_time_for_many_candidates_they_train_as_long_as_the_winner() -> None:
+    short, long = (make_plan(work(1_800, 10_000, parts=5), seconds, NOTHING) for seconds in (100, 3600))
+    assert (short.epochs or 0) < (short.winner_epochs or 0)
+    assert long.epochs == long.winner_epochs == MOST_EPOCHS
 
 
 def test_a_first_rung_beyond_the_middle_is_none() -> None:
@@ -209,14 +222,14 @@ def test_the_line_of_a_plan_that_knows_little() -> None:
 @pytest.mark.parametrize(
     ("passes", "workers", "epochs"),
     [
-        (1, 1, 0.2),
-        (0.0123, 2, 0.0018),
-        (6, 1, 1.0),
-        (11, 1, 1.5),
-        (16, 2, 2.0),
-        (100, 2, 5),
+        (1, 1, 0.33),
+        (0.0123, 2, 0.0037),
+        (3, 1, 1.0),
+        (5, 1, 1.5),
+        (16, 2, 4),
+        (100, 2, 10),
         (1e6, 2, 50),
-        (10, 8, 0.38),
+        (10, 8, 0.75),
     ],
 )
 def test_epochs_are_round_figures(passes: float, workers: int, epochs: float) -> None:

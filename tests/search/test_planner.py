@@ -1,5 +1,6 @@
 """What a plan becomes as trials show how fast they are."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from archsearch.search.budget import Budget, Pace, closing_seconds, retraining_s
 from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.images import SearchImages
 from archsearch.search.plan import Given
-from archsearch.search.planner import RECENT, WRONG, Planner
+from archsearch.search.planner import MOST_RETRAINING, RECENT, SHORTENED, WRONG, Planner
 from archsearch.search.record import TrialRecord, joined
 from archsearch.space.architecture import Task
 from archsearch.space.load import parse_space
@@ -58,7 +59,7 @@ def planner(
 
 @pytest.fixture
 def five_minutes() -> tuple[Planner, Spent]:
-    return planner(seconds=300)
+    return planner(seconds=300, finalists=3)
 
 
 @pytest.fixture
@@ -90,10 +91,10 @@ def full_seconds(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
     return made.plan.folds * (made.plan.epochs or 0.0) * IN_A_FOLD * image_seconds
 
 
-def left(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
-    """What remains of five minutes when such a candidate is retrained, tested and reported on."""
-    retraining = retraining_seconds(image_seconds, 1500, made.plan.epochs or 0.0, workers=2)
-    return 300 - retraining - closing_seconds(300, image_seconds, 270)
+def left(made: Planner, image_seconds: float = IMAGE_SECONDS, share: float = SHORTENED) -> float:
+    """What remains of five minutes when such a candidate is retrained, for a share of the epochs, and tested."""
+    retraining = retraining_seconds(image_seconds, 1500, share * (made.plan.winner_epochs or 0.0), workers=2)
+    return 300 - min(retraining, MOST_RETRAINING * 300) - closing_seconds(300, image_seconds, 270)
 
 
 # The first plan -------------------------------------------------------------------------------------------------------
@@ -134,15 +135,19 @@ def test_without_a_limit_there_is_always_time() -> None:
 def test_what_the_leader_takes_to_retrain_is_kept_aside(made: Planner, spent: Spent) -> None:
     spent.seconds = 100
     leader = going(made, 0, image_seconds=0.002, folds=made.plan.folds, state="complete")
-    retraining = retraining_seconds(0.002, 1500, made.plan.epochs or 0.0, workers=2)
-    closing = closing_seconds(300, 0.002, 270)
-    assert made.seconds_left([leader]) == pytest.approx(200 - retraining - closing)
+    assert made.seconds_left([leader]) == pytest.approx(left(made, 0.002, share=1.0) - 100)
 
 
-def test_before_there_is_a_leader_half_a_typical_retraining_is(made: Planner, spent: Spent) -> None:
+def test_before_there_is_a_leader_a_shortened_typical_retraining_is(made: Planner, spent: Spent) -> None:
     spent.seconds = 100
-    retraining = retraining_seconds(IMAGE_SECONDS, 1500, (made.plan.epochs or 0.0) / 2, workers=2)
-    assert made.seconds_left([]) == pytest.approx(200 - retraining - closing_seconds(300, IMAGE_SECONDS, 270))
+    assert made.seconds_left([]) == pytest.approx(left(made) - 100)
+
+
+def test_a_finalist_runs_again_for_as_long_as_the_winner_will_train(made: Planner) -> None:
+    ratio = (made.plan.winner_epochs or 0.0) / (made.plan.epochs or 1.0)
+    assert ratio > 1
+    assert made.again_seconds(trial(seconds=10.0)) == pytest.approx(10 * ratio)
+    assert planner(SMALL)[0].again_seconds(trial(seconds=10.0)) == 10
 
 
 def test_there_is_time_for_what_can_run_all_its_folds_and_be_retrained(made: Planner, spent: Spent) -> None:
@@ -157,7 +162,7 @@ def test_there_is_time_for_what_can_run_all_its_folds_and_be_retrained(made: Pla
 def test_a_quick_candidate_does_not_take_the_leaders_time_to_retrain(made: Planner, spent: Spent) -> None:
     leader = going(made, 0, image_seconds=9 * IMAGE_SECONDS, folds=made.plan.folds, state="complete")
     leader = leader.model_copy(update={"work": 9 * TYPICAL})
-    spent.seconds = left(made, 9 * IMAGE_SECONDS) - full_seconds(made) - 0.01
+    spent.seconds = left(made, 9 * IMAGE_SECONDS, share=1.0) - full_seconds(made) - 0.01
     assert made.has_time_for(TYPICAL, [leader])
     spent.seconds += 0.02
     assert not made.has_time_for(TYPICAL, [leader])
@@ -167,14 +172,16 @@ def test_the_finalists_have_their_time(made: Planner, spent: Spent) -> None:
     def done(number: int, seconds: float) -> TrialRecord:
         return going(made, 0, folds=made.plan.folds, state="complete", number=number, seconds=seconds)
 
+    ratio = made.again_seconds(trial(seconds=1.0))
     three = [done(0, 10.0), done(1, 30.0), done(2, 12.0)]
-    assert made.plan.finalists >= 3
+    assert made.plan.finalists == 3
     assert made.confirming_seconds(three[:1]) == 0
-    assert made.confirming_seconds(three) == 30  # two workers: one has the second, the other one the rest
-    assert made.confirming_seconds([done(number, 10.0) for number in range(4)]) == 20
+    # Two workers: one has the second, the other one the rest.
+    assert made.confirming_seconds(three) == pytest.approx(30 * ratio)
+    assert made.confirming_seconds([done(number, 10.0) for number in range(4)]) == pytest.approx(15 * ratio)
     again = trial(9, three[1].fold_scores, state="confirmation", confirms=1)
-    assert made.confirming_seconds(joined([*three, again])) == 12
-    spent.seconds = left(made) - full_seconds(made) - 30 - 0.01
+    assert made.confirming_seconds(joined([*three, again])) == pytest.approx(12 * ratio)
+    spent.seconds = left(made, share=1.0) - full_seconds(made) - 30 * ratio - 0.01
     assert made.has_time_for(TYPICAL, three)
     assert not made.is_too_slow(going(made, 2), three)
     spent.seconds += full_seconds(made)
@@ -206,8 +213,12 @@ def test_a_running_trial_that_cannot_finish_is_too_slow(made: Planner, spent: Sp
     assert made.is_too_slow(half, [half])
 
 
-def test_the_first_report_says_little_since_tracing_is_in_it(made: Planner) -> None:
-    assert not made.is_too_slow(going(made, 1, image_seconds=1e6), [])
+def test_a_trial_may_take_its_time_to_start(made: Planner) -> None:
+    first = going(made, 1)
+    late = first.model_copy(update={"reports": (replace(first.reports[0], seconds=1.5 * 100),)})
+    made.begin(pace(start=100.0))
+    assert not made.is_too_slow(late, [])
+    assert made.is_too_slow(going(made, 1, image_seconds=100.0), [])
 
 
 # Planned again --------------------------------------------------------------------------------------------------------

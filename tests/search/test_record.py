@@ -65,29 +65,19 @@ def test_one_fold_has_the_error_of_a_share_of_its_images() -> None:
     assert trial(scores=(0.9,)).standard_error is None
 
 
-def test_a_confirmation_is_pooled() -> None:
-    found = confirmed(0, (0.90, 0.94), (0.96, 0.98))
-    assert found.fold_scores == (0.90, 0.94)
-    assert found.confirmed == (0.96, 0.98)
-    assert found.score == pytest.approx(0.945)
-    # Both runs of a fold were scored on the same images, so their mean is one number.
-    assert found.standard_error == pytest.approx(stdev([0.93, 0.96]) / sqrt(2))
+def test_what_is_confirmed_counts_alone() -> None:
+    found = confirmed(0, (0.98, 0.99), (0.90, 0.94))
+    assert found.fold_scores == (0.98, 0.99)
+    assert found.confirmed == (0.90, 0.94)
+    assert found.score == pytest.approx(0.92)
+    assert found.standard_error == pytest.approx(stdev([0.90, 0.94]) / sqrt(2))
 
 
-def test_two_confirmations_are_pooled_alike() -> None:
-    found, *_ = joined(
-        [trial(0, (0.90, 0.94)), confirmation(1, 0, (0.96, 0.98)), confirmation(2, 0, (0.93, 0.99)), trial(3, (0.5,))]
-    )
-    assert found.confirmed == (0.96, 0.98, 0.93, 0.99)
-    assert found.standard_error == pytest.approx(stdev([0.93, 0.97]) / sqrt(2))
-
-
-def test_a_confirmation_on_fewer_folds_is_pooled_where_it_can_be() -> None:
+def test_a_confirmation_may_have_fewer_folds() -> None:
     # A search that runs out of time takes folds away, also between a trial and its confirmation.
-    found = confirmed(0, (0.90, 0.94, 0.95), (0.96, 0.98))
-    assert found.score == pytest.approx(0.946)
-    assert found.standard_error == pytest.approx(stdev([0.93, 0.96, 0.95]) / sqrt(3))
-    assert confirmed(0, (0.90, 0.94), (0.96,)).standard_error == pytest.approx(stdev([0.93, 0.94]) / sqrt(2))
+    found = confirmed(0, (0.90, 0.94, 0.95), (0.96,), held_out=400)
+    assert found.score == 0.96
+    assert found.standard_error == pytest.approx(sqrt(0.96 * 0.04 / 400))
 
 
 def test_only_whole_confirmations_are_joined_each_to_its_trial() -> None:
