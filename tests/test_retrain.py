@@ -75,6 +75,13 @@ def test_even_without_any_time_there_is_a_model(a_copy: Study, splits: Splits) -
     assert winner.test.accuracy == pytest.approx(accuracy(a_copy, splits))
 
 
+def test_it_trains_for_as_long_as_it_is_told(a_copy: Study, splits: Splits) -> None:
+    winner = retrained(a_copy, splits, trained_for(a_copy, 2.0), epochs=3.0)
+    assert winner is not None
+    assert winner.epochs == pytest.approx(3, abs=0.1)
+    assert drawn_from_a_space(winner.candidate).recipe.epochs == 2
+
+
 def test_time_enough_changes_nothing(a_copy: Study, splits: Splits) -> None:
     trial = trained_for(a_copy, 2.0)
     free = retrained(a_copy, splits, trial)

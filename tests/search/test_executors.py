@@ -1,6 +1,7 @@
 """What every executor promises, and what the local one does when its processes die."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from candidates import architecture, block, candidate
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
+from archsearch.search.executors import processes
 from archsearch.search.executors.base import Executor
 from archsearch.search.executors.local import LocalExecutor
-from archsearch.space.architecture import SGD, Stage
+from archsearch.space.architecture import SGD, Augment, Stage
 from archsearch.training.job import Outcome, Report, TrialJob
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("executors")]
@@ -66,6 +68,20 @@ def test_reports_come_in_order_and_one_outcome_ends_a_job(executor: Executor, sp
         assert (ended.state, ended.error) == ("finished", "")
         assert ended.peak_memory > 50e6
     assert executor.events(0) == []
+
+
+def test_what_one_job_has_compiled_the_next_one_finds(splits: Splits) -> None:
+    (where,) = re.findall(r"directory=(\S+)", processes._compiled()["TF_XLA_FLAGS"])
+    executor = LocalExecutor(1)
+    found = []
+    for trial, (kernel, rotate) in enumerate([(3, 10.0), (5, 3.0)]):
+        network = architecture(Stage(blocks=(block(kernel=kernel),) * (trial + 1), downsample="max"))
+        made = candidate(network, epochs=1, augment=Augment(rotate=rotate, shift=0.1))
+        executor.submit(TrialJob(trial, made, splits.train.path, splits.folds[:1], (1.0,), seed=0))
+        assert isinstance(until_over(executor, 1)[-1], Outcome)
+        found.append(set(Path(where).iterdir()))
+    executor.close()
+    assert found[0] == found[1] != set()
 
 
 def test_a_stopped_job_ends_soon(executor: Executor, splits: Splits) -> None:

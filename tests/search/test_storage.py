@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -15,11 +16,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
+from archsearch.search.record import ATTRIBUTE
 from archsearch.search.storage import (
     SAMPLERS,
     SHOWN_BEST,
     SHOWN_NEWEST,
     STUDY_NAME,
+    as_others,
     create_study,
     open_storage,
     same_again,
@@ -122,6 +125,57 @@ def test_tpe_sees_what_is_under_way() -> None:
     bounded = study_of(past(40), SAMPLERS["tpe"](3))
     plain = study_of(past(40), TPESampler(seed=3, multivariate=True, group=True, constant_liar=True))
     assert drawn(bounded, 8) == drawn(plain, 8)
+
+
+def dropped(curve: dict[int, float]) -> FrozenTrial:
+    return create_trial(state=TrialState.PRUNED, intermediate_values=curve)
+
+
+def test_a_baseline_is_seen_as_dropped_where_a_better_one_was() -> None:
+    spared = create_trial(value=0.9, intermediate_values={11: 0.5, 33: 0.7, 100: 0.9})
+    seen = as_others(spared, [dropped({11: 0.4}), dropped({11: 0.6, 33: 0.8}), dropped({11: 0.5, 33: 0.6})])
+    assert (seen.state, seen.values) == (TrialState.PRUNED, None)
+    assert seen.intermediate_values == {11: 0.5, 33: 0.7}
+    assert (spared.state, spared.value, len(spared.intermediate_values)) == (TrialState.COMPLETE, 0.9, 3)
+
+
+def test_a_good_baseline_is_seen_as_it_is() -> None:
+    spared = create_trial(value=0.9, intermediate_values={11: 0.5, 33: 0.7, 100: 0.9})
+    better_but_complete = create_trial(value=0.95, intermediate_values={11: 0.9, 33: 0.9, 100: 0.95})
+    assert as_others(spared, [dropped({11: 0.4}), dropped({22: 0.6}), better_but_complete]) is spared
+
+
+def test_tpe_looks_for_more_like_a_poor_baseline_no_longer() -> None:
+    chance = random.Random(0)
+    kept: dict[str, Any] = {"params": {"rate": 1e-4}, "distributions": {"rate": RATE}}
+    baseline = create_trial(
+        value=0.2, intermediate_values={11: 0.1}, user_attrs={ATTRIBUTE: {"baseline": True}}, **kept
+    )
+    others = [
+        create_trial(
+            state=TrialState.PRUNED,
+            params={"rate": 10 ** chance.uniform(-4, -1)},
+            distributions={"rate": RATE},
+            intermediate_values={11: chance.uniform(0.3, 0.5)},
+        )
+        for _ in range(20)
+    ]
+    best = create_trial(value=0.9, intermediate_values={11: 0.6}, params={"rate": 1e-2}, distributions={"rate": RATE})
+    study = study_of([baseline, *others, best], SAMPLERS["tpe"](0))
+    rates = []
+    for _ in range(30):
+        trial = study.ask()
+        rates.append(trial.suggest_float("rate", RATE.low, RATE.high, log=True))
+        study.tell(trial, state=TrialState.FAIL)
+    assert sum(rate < 3e-4 for rate in rates) < 5
+
+
+def test_what_confirms_another_trial_is_not_seen() -> None:
+    again = create_trial(
+        value=1.0, user_attrs={ATTRIBUTE: {"confirms": 0}}, params={"rate": 0.1}, distributions={"rate": RATE}
+    )
+    with_it, without = (study_of([*past(40), *more], SAMPLERS["tpe"](3)) for more in ([again], []))
+    assert drawn(with_it, 1) == drawn(without, 1)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -17,6 +17,7 @@ from archsearch.training.fit import (
     Fold,
     Trainer,
     balanced_weights,
+    branches_for,
     checked,
     cross_entropy,
     learning_rate,
@@ -106,6 +107,29 @@ def test_the_shipped_model_scores_the_same(digits: ImageSet) -> None:
     labels = digits.labels[HELD_OUT]
     assert (answers.argmax(1) == labels).mean() == pytest.approx(found.accuracy)
     assert -np.log(answers[np.arange(len(labels)), labels]).mean() == pytest.approx(found.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize(("batch_size", "branches"), [(64, 2), (65, 3)])
+def test_a_split_batch_is_trained_on_as_a_whole_one(digits: ImageSet, batch_size: int, branches: int) -> None:
+    network = architecture(Stage(blocks=(block(norm="none"),), downsample="max"))
+    made = candidate(network, optimizer=SGD(learning_rate=0.01), batch_size=batch_size, epochs=1, label_smoothing=0.1)
+    whole, split = (Trainer(made, len(TRAINING), 0, count) for count in (1, branches))
+    one, other = score(whole, digits), score(split, digits)
+    assert other.loss == pytest.approx(one.loss, rel=1e-3)
+    assert other.accuracy == pytest.approx(one.accuracy, abs=0.01)
+    assert split.evaluate(digits, HELD_OUT[:7]).loss == pytest.approx(
+        whole.evaluate(digits, HELD_OUT[:7]).loss, rel=1e-3
+    )
+
+
+def test_digits_are_learned_in_branches(digits: ImageSet) -> None:
+    augment = Augment(rotate=5.0, shift=0.05, mixup=0.1)
+    made = candidate(augment=augment, class_weights="balanced", epochs=8)
+    assert score(Trainer(made, len(TRAINING), 0, 2), digits).accuracy > 0.9
+
+
+def test_no_branch_has_too_few_images() -> None:
+    assert [branches_for(batch, threads) for batch, threads in ((128, 2), (128, 16), (32, 8), (8, 8))] == [2, 4, 1, 1]
 
 
 def test_reset_goes_back_to_the_start(digits: ImageSet) -> None:
