@@ -22,10 +22,12 @@ os.environ.update(TENSORFLOW | os.environ)  # for the peers' processes too: they
 import plotly.graph_objects as go
 
 from benchmarks.peers.curves import Point, runs, table
+from benchmarks.peers.family import SCHEDULES
 from benchmarks.peers.tools import MNIST, PEERS, ROOT, npz, run_archsearch, run_peer
 
 TOOLS = ("archsearch", *PEERS)
 COLOURS = dict(zip(TOOLS, ("#0b7a75", "#d1495b", "#edae49", "#66727f"), strict=True))
+DASHES = dict(zip(SCHEDULES, ("dot", "solid"), strict=True))
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--data", type=npz, default=MNIST)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
+    parser.add_argument("--schedules", nargs="+", default=SCHEDULES, choices=SCHEDULES, help="of the peers' rates")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds that a peer has")
     parser.add_argument("--budgets", type=float, nargs="+", default=[30, 45, 60, 90, 120, 180, 300, 600])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
@@ -46,7 +49,8 @@ def main() -> None:
                 for budget in sorted(options.budgets):
                     points += run_archsearch(options.data, seed, budget, folder / f"{budget:g}s")
             else:
-                points += run_peer(tool, options.data, seed, options.limit, folder)
+                for schedule in options.schedules:
+                    points += run_peer(tool, schedule, options.data, seed, options.limit, folder / schedule)
             _write(points, options.limit, options.out)
 
 
@@ -73,7 +77,11 @@ def _plot(points: Sequence[Point], path: Path) -> None:
                 legendgroup=tool,
                 showlegend=number == 0,
                 mode="lines+markers" if tool == "archsearch" else "lines",
-                line={"shape": "linear" if tool == "archsearch" else "hv", "color": COLOURS[tool]},
+                line={
+                    "shape": "linear" if tool == "archsearch" else "hv",
+                    "color": COLOURS[tool.partition(",")[0]],
+                    "dash": next((dash for schedule, dash in DASHES.items() if schedule in tool), "solid"),
+                },
             )
     figure.update_xaxes(title="seconds", type="log")
     figure.update_yaxes(title="test accuracy", range=[0.96, 1.0], tickformat=".1%")

@@ -18,6 +18,8 @@ TASK = Task(height=28, width=28, channels=1, classes=10)
 EPOCHS = 10
 """At most, for one network: as many as KerasTuner's tutorial gives Hyperband."""
 BATCH_SIZE = 128
+SCHEDULES = ("constant", "cosine")
+"""As the peers' documentation has it, and as archsearch trains."""
 HELD_OUT = 0.2
 NORM_MOMENTUM = 0.9
 """With Keras's 0.99 the scores of the first epoch are noise."""
@@ -51,17 +53,18 @@ def _space() -> Space:
     return load_space(Path(__file__).with_name("family.yaml"))
 
 
-def compiled(candidate: Candidate, images: int, epochs: int) -> keras.Model:
+def compiled(candidate: Candidate, images: int, epochs: int, schedule: str) -> keras.Model:
     """A Keras model for `fit`, from pixels (N, 28, 28, 1), 0 to 255, to probabilities; labels are whole numbers.
 
     Args:
         candidate: What to build.
         images: That an epoch goes over.
         epochs: For which it trains, if nothing stops it; a cosine schedule is over by then.
+        schedule: Of the learning rate, one of `SCHEDULES`.
     """
     model = build(candidate.architecture, NORM_MOMENTUM)
     rate = candidate.recipe.optimizer.learning_rate
-    if candidate.recipe.schedule == "cosine":
+    if schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, -(-images // BATCH_SIZE) * epochs)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model

@@ -33,14 +33,15 @@ class HpChooser:
 class Family(keras_tuner.HyperModel):  # type: ignore[misc]
     """A HyperModel whose schedule fits the epochs that the tuner gives a network."""
 
-    def __init__(self, images: int, progress: Progress) -> None:
+    def __init__(self, images: int, schedule: str, progress: Progress) -> None:
         super().__init__()
         self._images = images
+        self._schedule = schedule
         self._progress = progress
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         given = hp.values.get("tuner/epochs", EPOCHS) - hp.values.get("tuner/initial_epoch", 0)
-        return compiled(draw(HpChooser(hp)), self._images, given)
+        return compiled(draw(HpChooser(hp)), self._images, given, self._schedule)
 
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, callbacks: list[Any], **kwargs: Any
@@ -60,7 +61,7 @@ def search(kind: type[keras_tuner.Tuner], options: Options, **settings: Any) -> 
         settings: Of the tuner.
     """
     x, y, held_out, labels = training_images(options.data, options.seed)
-    model = Family(len(x), Progress(options.log))
+    model = Family(len(x), options.schedule, Progress(options.log))
     tuner = kind(model, objective="val_accuracy", seed=options.seed, directory=options.log.parent, **settings)
     tuner.search(
         x,

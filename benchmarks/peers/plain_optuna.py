@@ -34,7 +34,7 @@ def search(options: Options) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
-        model = compiled(draw(OptunaChooser(trial)), len(x), EPOCHS)
+        model = compiled(draw(OptunaChooser(trial)), len(x), EPOCHS, options.schedule)
         history = model.fit(
             x,
             y,

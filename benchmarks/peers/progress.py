@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from benchmarks.peers import STARTED
-from benchmarks.peers.family import BATCH_SIZE
+from benchmarks.peers.family import BATCH_SIZE, SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Options:
         seconds: From the start of its process, imports included; then it ends wherever it is.
         seed: Of everything that draws.
         log: A CSV file to make; models are saved beside it.
+        schedule: Of the learning rate, one of `SCHEDULES`.
     """
 
     data: Path
     seconds: float
     seed: int
     log: Path
+    schedule: str
 
 
 def begin(description: str | None) -> Options:
@@ -39,6 +41,7 @@ def begin(description: str | None) -> Options:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--schedule", choices=SCHEDULES, required=True)
     options = Options(**vars(parser.parse_args()))
     options.log.parent.mkdir(parents=True, exist_ok=True)
     options.log.write_text("")

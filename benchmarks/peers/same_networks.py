@@ -100,7 +100,7 @@ def _fit(candidates: Sequence[Candidate], data: Path) -> float:
     x, y, held_out, labels = training_images(data, 0)
     started = time.perf_counter()
     for candidate in candidates:
-        model = compiled(candidate, len(x), EPOCHS)
+        model = compiled(candidate, len(x), EPOCHS, candidate.recipe.schedule)
         model.fit(x, y, BATCH_SIZE, EPOCHS, validation_data=(held_out, labels), verbose=0)
     return len(candidates) * EPOCHS * len(x) / (time.perf_counter() - started)
 

@@ -51,12 +51,14 @@ def images_trained(folder: Path) -> int:
     return sum(sum({report.fold: report.images for report in trial.reports}.values()) for trial in trials)
 
 
-def run_peer(tool: str, data: Path, seed: int, seconds: float, folder: Path) -> list[Point]:
+def run_peer(tool: str, schedule: str, data: Path, seed: int, seconds: float, folder: Path) -> list[Point]:
     """One run, and what its models make of the test set, which costs it no time."""
     log = folder / "log.csv"
     options = ("--data", str(data), "--seconds", f"{seconds:g}", "--seed", str(seed), "--log", str(log))
-    _run((sys.executable, "-m", f"benchmarks.peers.{tool}", *options), folder.with_suffix(".txt"))
-    return list(_points(tool, seed, log, data)) if log.is_file() else []
+    _run(
+        (sys.executable, "-m", f"benchmarks.peers.{tool}", *options, "--schedule", schedule), folder.with_suffix(".txt")
+    )
+    return list(_points(f"{tool}, {schedule} rate", seed, log, data)) if log.is_file() else []
 
 
 def _run(command: tuple[str, ...], output: Path) -> float:
