@@ -1,19 +1,25 @@
 """What a worker's whole life costs beside a bare training loop of the same network, in processor time of one thread.
 
 Usage: python benchmarks/engine.py [--data ../shared/data/mnist.npz] [--folds 1] [--epochs 3] [--seed 1]
+       python benchmarks/engine.py --study reports/mnist
 
 The bare loop has the batches in memory, a step that is traced and warm, a constant learning rate, and nothing to score
 or report: it is timed before and after each life, and what the network does in a step is the same. A life is what the
 local executor starts: a fork of a server, TensorFlow's start, building, tracing, training, scoring, reporting.
+
+With --study, the same for all trials of a finished search together: how long bare loops, as many at once as there are
+cores, would have taken to train on the images that it has trained on, as a share of the workers' wall time.
 """
 
 import argparse
+import os
 import random
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +36,7 @@ from archsearch.space.architecture import Candidate
 from archsearch.space.cost import cost
 from archsearch.space.load import load_space
 from archsearch.space.sample import FixedChooser, RandomChooser, baseline_point, sample
+from archsearch.study import Study
 from archsearch.training.job import Report, TrialJob
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +63,11 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=1, help="of ten, that each candidate is trained on")
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1, help="of the candidates that are drawn")
+    parser.add_argument("--study", type=Path, help="a study's folder")
     options = parser.parse_args()
+    if options.study:
+        _look_back(Study(options.study))
+        return
     if not options.data.is_file():
         sys.exit(f"{options.data}: no such file; give any .npz in Keras's layout (x_train, y_train, ...) with --data")
     heads = "".join(f"{stage:>9}" for stage in STAGES) + "".join(f"{f'at {rung:.2f}':>9}" for rung in RUNGS)
@@ -76,6 +87,20 @@ def main() -> None:
                     f"{name:<14}{flops:>6.1f}{bare:>8.0f}{life.seconds:>9.1f}{life.wall:>7.1f}{shares}{reached}",
                     flush=True,
                 )
+
+
+def _look_back(study: Study) -> None:
+    trained = [trial for trial in study.trials() if trial.reports and isinstance(trial.candidate, Candidate)]
+    splits, cores = study.splits(), len(os.sched_getaffinity(0))
+    jobs = [TrialJob(0, trial.candidate, splits.train.path, splits.folds[:1], (1.0,), seed=0) for trial in trained]
+    with ThreadPoolExecutor(cores) as pool:
+        rates: list[float] = list(pool.map(lambda job: _in_child(_bare, job, time.perf_counter), jobs))
+    images = [sum({r.fold: r.images for r in trial.reports}.values()) for trial in trained]
+    bare = sum(count / rate for count, rate in zip(images, rates, strict=True))
+    lives = sum(trial.seconds for trial in study.trials())
+    span = max(trial.ended or 0.0 for trial in trained) - min(trial.started for trial in trained)
+    print(f"{len(trained)} trials, {sum(images):,} images; bare loops would have taken {bare:.0f} s of a core,")
+    print(f"workers lived for {lives:.0f} s: {bare / lives:.1%}; all cores' time: {bare / cores / span:.1%}")
 
 
 def _data(path: Path, folder: Path) -> Iterator[tuple[str, ImageSet, tuple[NDArray[np.int32], ...]]]:
@@ -102,9 +127,9 @@ def _candidates(name: str, images: ImageSet, epochs: float, seed: int) -> Iterat
         yield f"{name} {number or 'baseline'}", found.model_copy(update={"recipe": recipe})
 
 
-def _in_child(work: Callable[[Connection, TrialJob], None], job: TrialJob) -> Any:
+def _in_child(work: Callable[..., None], *arguments: Any) -> Any:
     """What `work` sends last from a child like the executor's."""
-    process, connection = start(work, (job,), work.__name__)
+    process, connection = start(work, arguments, work.__name__)
     last = None
     try:
         while True:
@@ -114,8 +139,8 @@ def _in_child(work: Callable[[Connection, TrialJob], None], job: TrialJob) -> An
         return last
 
 
-def _bare(connection: Connection, job: TrialJob) -> None:
-    """Sends images trained a processor second."""
+def _bare(connection: Connection, job: TrialJob, clock: Callable[[], float] = time.process_time) -> None:
+    """Sends images trained in a second by the clock."""
     configure_tensorflow(1)
     import tensorflow as tf
 
@@ -142,9 +167,9 @@ def _bare(connection: Connection, job: TrialJob) -> None:
 
     for number in range(WARM_UP + TIMED):
         if number == WARM_UP:
-            started = time.process_time()
+            started = clock()
         step(*batches[number % 16])
-    connection.send(TIMED * recipe.batch_size / (time.process_time() - started))
+    connection.send(TIMED * recipe.batch_size / (clock() - started))
 
 
 def _live(connection: Connection, job: TrialJob) -> None:

@@ -471,6 +471,17 @@ def _selection(data: ReportData) -> Iterator[str]:
     )
 
 
+def _shorter(data: ReportData) -> Iterator[str]:
+    plan = data.plan
+    if data.ranking and plan is not None and plan.epochs != plan.winner_epochs:
+        finalists = any(row.first_run is not None for row in data.ranking)
+        yield (
+            f"Candidates{' but the finalists' if finalists else ''} trained for {plan.epochs:g} epochs, and the winner is "
+            f"retrained for about {plan.winner_epochs:g}: scores after the shorter training say who is better, not how "
+            "good the winner will be."
+        )
+
+
 def _savings(data: ReportData) -> Iterator[str]:
     if saved := savings(data):
         dropped = data.counts["pruned"]
@@ -517,5 +528,5 @@ def _trials(numbers: Sequence[int]) -> str:
     return f"Trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-REMARKS = (_too_few, _ties, _selection, _savings, _reopened, _overtaken, _against_baseline, _failures)
+REMARKS = (_too_few, _ties, _selection, _shorter, _savings, _reopened, _overtaken, _against_baseline, _failures)
 """Each looks at the data and yields what a careful reader should know; in the order they are shown."""

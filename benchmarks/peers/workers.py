@@ -1,6 +1,6 @@
 """Two workers against one: images that a search trains on in a second, with `--workers 1` and with `--workers 2`.
 
-Usage: python -m benchmarks.peers.workers [--data ../shared/data/mnist.npz] [--time 60] [--repeats 3]
+Usage: python -m benchmarks.peers.workers [--data ../shared/data/mnist.npz] [--time 120] [--repeats 3]
 """
 
 import argparse
@@ -17,7 +17,7 @@ SPACE = Path(__file__).with_name("one_network.yaml")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=npz, default=MNIST)
-    parser.add_argument("--time", type=float, default=60.0, help="seconds of each search")
+    parser.add_argument("--time", type=float, default=120.0, help="seconds of each search")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     ratios = []

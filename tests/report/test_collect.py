@@ -64,6 +64,17 @@ def test_finalists_say_how_they_did_again() -> None:
     assert remark in data.remarks
 
 
+def test_scores_of_shorter_trainings_are_said_to_be_such() -> None:
+    shorter = PLAN.model_copy(update={"winner_epochs": 4 * (PLAN.epochs or 0.0)})
+    remarks = [
+        collect(info(), kept, None, plan).remarks for kept, plan in ((close_race(), PLAN), (close_race(), shorter))
+    ]
+    assert not [remark for remark in remarks[0] if "epochs" in remark]
+    (said,) = (remark for remark in remarks[1] if "epochs" in remark)
+    assert said.startswith(f"Candidates trained for {PLAN.epochs:g} epochs, and the winner is retrained for about ")
+    assert any("but the finalists" in remark for remark in collect(info(), confirmed_race(), None, shorter).remarks)
+
+
 def test_a_confirmation_is_neither_ranked_nor_among_the_others() -> None:
     data = collect(info(), confirmed_race(), None)
     assert data.others == ()
