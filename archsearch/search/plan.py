@@ -33,13 +33,13 @@ REDUCTION = 3
 """At a rung one in so many goes on (Li et al. 2018, https://arxiv.org/abs/1810.05934)."""
 FIRST_RUNG = 1 / 9
 """Share of a fold's training after which the first candidates are dropped."""
-RUNG_STARTS = 4.0
+RUNG_STARTS = 8.0
 """Before it has trained for so many times as long as it took to start there is little to save by dropping a candidate;
 but the first are dropped at `LATE_RUNG` at the latest."""
 LATE_RUNG = 1 / 3
 LAST_RUNG = 1 / 2
 """Later than this there is too little left to save."""
-SCORING = 0.02
+SCORING = 0.01
 """Share of a fold's training that scoring on the way may cost."""
 SCORING_COST = 1 / 4
 """Of scoring an image, in trainings of an image."""
