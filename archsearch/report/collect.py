@@ -474,11 +474,10 @@ def _selection(data: ReportData) -> Iterator[str]:
 def _shorter(data: ReportData) -> Iterator[str]:
     plan = data.plan
     if data.ranking and plan is not None and plan.epochs != plan.winner_epochs:
-        finalists = any(row.first_run is not None for row in data.ranking)
+        who = "All but the finalists" if any(row.first_run is not None for row in data.ranking) else "Candidates"
         yield (
-            f"Candidates{' but the finalists' if finalists else ''} trained for {plan.epochs:g} epochs, and the winner is "
-            f"retrained for about {plan.winner_epochs:g}: scores after the shorter training say who is better, not how "
-            "good the winner will be."
+            f"{who} trained for {plan.epochs:g} epochs, and the winner is retrained for about {plan.winner_epochs:g}: "
+            "scores after the shorter training say who is better, not how good the winner will be."
         )
 
 

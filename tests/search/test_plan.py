@@ -190,7 +190,9 @@ def test_without_a_limit_there_is_no_hurry() -> None:
     assert make_plan(work(60_000, 2000, parts=2), None, NOTHING).folds == 2
 
 
-@pytest.mark.parametrize(("start", "epochs", "rungs"), [(0.0, 1, (1 / 9, 1 / 3)), (0.25, 1, (0.2,)), (9.0, 4, (1 / 3,))])
+@pytest.mark.parametrize(
+    ("start", "epochs", "rungs"), [(0.0, 1, (1 / 9, 1 / 3)), (0.25, 1, (0.2,)), (9.0, 4, (1 / 3,))]
+)
 def test_nobody_is_dropped_before_starting_has_paid(start: float, epochs: float, rungs: tuple[float, ...]) -> None:
     plan = make_plan(work(60_000, 5400, start=start), 120, NOTHING)
     assert plan.epochs == epochs
