@@ -18,6 +18,7 @@ from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
+    from archsearch.report.collect import ReportData
     from archsearch.study import Study
     from archsearch.training.job import Point
 
@@ -135,7 +136,7 @@ def search(
         if interrupted():
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
-    console().print(display.ranking_table(study.report()))
+    _print_ranking(study.report())
     _print_winner(study)
     typer.echo("The same command with more --time or --trials searches on.")
 
@@ -149,7 +150,7 @@ def status(study: StudyPath) -> None:
     data = Study(study).collect()
     typer.echo(display.study_lines(data))
     if data.ranking:
-        console().print(display.ranking_table(data))
+        _print_ranking(data)
 
 
 @app.command()
@@ -280,6 +281,13 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], seconds: float | N
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
     study.retrain(show, interrupted, seconds)
+
+
+def _print_ranking(data: "ReportData") -> None:
+    from archsearch import display
+
+    shown_in = console()
+    shown_in.print(display.ranking_table(data, shown_in.width))
 
 
 def _print_winner(study: "Study") -> None:

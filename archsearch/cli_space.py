@@ -1,6 +1,7 @@
 """The commands on search spaces: `archsearch space …`. They print, and start neither TensorFlow nor Optuna."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -182,7 +183,10 @@ def console() -> "Console":
     from rich.console import Console
 
     # Names of folders and classes may hold brackets: nothing that is printed is markup.
-    return Console(markup=False, highlight=False)
+    made = Console(markup=False, highlight=False)
+    if not made.is_terminal and not os.environ.get("COLUMNS"):
+        made.width = 120  # a file has no width, and Rich takes it for a terminal of 80 columns
+    return made
 
 
 def _dataset(data: str | None, size: int | None) -> "Dataset | None":

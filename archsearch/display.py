@@ -22,6 +22,9 @@ from archsearch.search.record import State, TrialRecord
 LINE_SECONDS = 10.0
 """Without a terminal, a search that has nothing new to say says how it stands this often."""
 
+WIDE = 100
+"""From this width on, a ranking has room for what candidates cost beside their architecture."""
+
 Watch = Callable[[Progress], None]
 
 
@@ -157,12 +160,20 @@ def follow(console: Console) -> Iterator[Watch]:
         yield lambda progress: live.update(progress_view(progress))
 
 
-def ranking_table(data: ReportData, rows: int = 5) -> Table:
-    """The best `rows` trials; where more than accuracy is wanted, of the front."""
+def ranking_table(data: ReportData, width: int, rows: int = 5) -> Table:
+    """The best `rows` trials in `width` columns; where more than accuracy is wanted, of the front."""
     ranked = [row for row in data.ranking if row.front] or data.ranking
     table = Table(box=None, header_style="dim", pad_edge=False)
     confirmed = any(row.first_run is not None for row in ranked)
-    for name in ("rank", "trial", "accuracy", *["first run"] * confirmed, "parameters", "FLOPs", "seconds"):
+    wide = width >= WIDE
+    for name in (
+        "rank",
+        "trial",
+        "accuracy",
+        *["first run"] * confirmed,
+        "parameters",
+        *["FLOPs", "seconds"] * wide,
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     shown = ranked[:rows]
@@ -173,8 +184,7 @@ def ranking_table(data: ReportData, rows: int = 5) -> Table:
             percent(row.score, row.standard_error),
             *[percent(row.first_run)] * confirmed,
             f"{row.parameters:,}",
-            f"{row.flops:,}" if row.flops else "–",
-            f"{row.seconds:.0f}",
+            *[f"{row.flops:,}" if row.flops else "–", f"{row.seconds:.0f}"] * wide,
             "; ".join(filter(None, (row.architecture, row.optimizer))),
         )
     if more := len(data.ranking) - len(shown):

@@ -239,6 +239,7 @@ def test_status(cli: Cli, searched: Searched) -> None:
     done = cli("status", searched.study.path)
     assert (done.code, done.err) == (0, "")
     assert "data    digits: 1,527 images to search on, 270 set aside" in done.out
+    assert "FLOPs  seconds  architecture" in done.out  # a pipe is as wide as that needs
     best = ranking(searched.study.trials())[0]
     complete = sum(trial.state == "complete" for trial in searched.study.trials())
     assert f"trials  {complete} complete" in done.out

@@ -186,19 +186,25 @@ def report_data(*records: TrialRecord, plan: Plan | None = PLAN, **changes: obje
 def test_the_ranking_has_a_column_for_confirmations_when_there_are_any() -> None:
     best = record(0, "complete", (0.95, 0.96, 0.97))
     other = record(1, "complete", (0.9, 0.9, 0.9))
-    header, first, second = shown(ranking_table(report_data(other, best)), 120).splitlines()
+    header, first, second = shown(ranking_table(report_data(other, best), 120), 120).splitlines()
     assert header.split()[:4] == ["rank", "trial", "accuracy", "parameters"]
     confirmed = best.model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
-    header, first, second = shown(ranking_table(report_data(other, confirmed)), 120).splitlines()
+    header, first, second = shown(ranking_table(report_data(other, confirmed), 120), 120).splitlines()
     assert header.split()[:6] == ["rank", "trial", "accuracy", "first", "run", "parameters"]
     assert re.match(r" +1 +0 +95\.00 ± 0\.58 % +96\.00 % +1,000 ", first)
     assert re.match(r" +2 +1 +90\.00 ± 0\.00 % +– +2,000 ", second)
 
 
+def test_a_narrow_ranking_leaves_the_room_to_the_architecture() -> None:
+    ranked = report_data(record(0, "complete", (0.95, 0.96, 0.97)))
+    wide, narrow = (shown(ranking_table(ranked, width), width).splitlines()[0].split() for width in (120, 80))
+    assert set(wide) - set(narrow) == {"FLOPs", "seconds"}
+
+
 def test_with_several_objectives_the_ranking_is_of_the_front() -> None:
     beaten = record(1, "complete", (0.9, 0.9, 0.9))
     data = report_data(beaten, record(0, "complete", (0.95, 0.96, 0.97)), objectives=("accuracy", "parameters"))
-    _, *rows, caption = shown(ranking_table(data), 120).splitlines()
+    _, *rows, caption = shown(ranking_table(data, 120), 120).splitlines()
     assert [row.split()[1] for row in rows] == ["0"]
     assert caption.strip() == "1 more in the report"
 
