@@ -132,7 +132,7 @@ def search(
         if study.best() is None:
             typer.echo(f"report: {study.folder.report}")
         if not interrupted():
-            _retrain(study, interrupted, study.retraining_seconds(config.budget))
+            _retrain(study, interrupted, study.retrained_by(config.budget))
         if interrupted():
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
@@ -269,7 +269,7 @@ def _fail(message: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _retrain(study: "Study", interrupted: Callable[[], bool], seconds: float | None = None) -> None:
+def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None = None) -> None:
     if study.is_retrained:
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
@@ -280,7 +280,7 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], seconds: float | N
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
-    study.retrain(show, interrupted, seconds)
+    study.retrain(show, interrupted, until)
 
 
 def _print_ranking(data: "ReportData") -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import ArchsearchError, SearchError, TrialError
+from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.config import cores
 from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 POINTS = tuple(tenth / 10 for tenth in range(1, 11))
 """When the retraining tells how far it has come."""
 POLL_SECONDS = 0.2
+LEAST, LEAST_SECONDS = 1 / 6, 1.0
+"""Share of its time that a retraining gets even if all time is over, and so many seconds: a network that was hardly
+trained is no winner."""
 LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
 
 
@@ -49,7 +53,7 @@ def retrain(
     epochs: float | None = None,
     on_point: Callable[[Point], None] = lambda point: None,
     interrupted: Callable[[], bool] = lambda: False,
-    seconds: float | None = None,
+    until: float | None = None,
 ) -> WinnerInfo | None:
     """Trains `trial`'s candidate, scores it on the test set and saves it in `folder`'s best/.
 
@@ -63,14 +67,15 @@ def retrain(
         epochs: For how long; None is as long as in the trial.
         on_point: Told a few times how far the training has come.
         interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
-        seconds: If the training would take longer, it goes through its recipe faster, and is over by then.
+        until: When the training has to be over, in seconds since 1970: if need be it goes through its recipe faster,
+            but takes `LEAST` of its time at least.
 
     Returns:
         What was saved beside the model; None if interrupted.
 
     Raises:
         TrialError: The training broke down.
-        SearchError: The model cannot be saved.
+        SearchError: The process was killed, or the model cannot be saved.
     """
     beside = folder.model.parent.with_name(".best.tmp")
     shutil.rmtree(beside, ignore_errors=True)
@@ -81,11 +86,13 @@ def retrain(
     work = _Work(
         candidate=candidate,
         train=splits.train.path,
+        images=len(splits.train.labels),
         test=splits.test.path,
         held_out=splits.folds[0],
         seed=info.seed,
         threads=cores(),
-        seconds=seconds,
+        until=until,
+        least=max(LEAST * _whole_seconds(trial, epochs, len(splits.train.labels)), LEAST_SECONDS),
         model=beside / folder.model.name,
         code=trusted_folder(),
     )
@@ -138,17 +145,24 @@ def retrain(
     return winner
 
 
+def _whole_seconds(trial: TrialRecord, epochs: float | None, images: int) -> float:
+    speed = retraining_speed(cores(), isinstance(trial.candidate, HyperCandidate))
+    return retraining_seconds(image_seconds(trial) or 0.0, images, epochs or trial.reports[-1].epochs, speed)
+
+
 @dataclass(frozen=True)
 class _Work:
     """What the process is told."""
 
     candidate: Candidate | HyperCandidate
     train: Path
+    images: int
     test: Path
     held_out: NDArray[np.int32]
     seed: int
     threads: int
-    seconds: float | None
+    until: float | None
+    least: float
     model: Path
     code: Path | None
 
@@ -213,18 +227,22 @@ def _branches(work: _Work) -> int:
     # A graphics card has threads of its own, and a user's `fit` does with a batch what it likes.
     if tf.config.list_physical_devices("GPU") or isinstance(work.candidate, HyperCandidate):
         return 1
-    return branches_for(work.candidate.recipe.batch_size, work.threads)
+    return branches_for(min(work.candidate.recipe.batch_size, work.images), work.threads)
 
 
 def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer | HyperTrainer, float]":
     """Trains on all images but the test set's, as long as somebody listens; says for how many epochs."""
     from archsearch.training.fit import Fold, Trainer  # loads TensorFlow: for the process, not for its parent
 
-    images, began = ImageSet.open(work.train), time.perf_counter()
+    images = ImageSet.open(work.train)
     passes = 0.0
 
-    def progress(done: float) -> float:
-        return done if work.seconds is None else max(done, (time.perf_counter() - began) / work.seconds)
+    def by_the_clock() -> Callable[[float], float]:
+        began = time.time()
+        if work.until is None:
+            return lambda done: done
+        left = max(work.until - began, work.least)
+        return lambda done: max(done, (time.time() - began) / left)
 
     def between_steps() -> None:
         if connection.poll():  # nothing is ever sent: our parent is gone
@@ -236,16 +254,17 @@ def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer
         connection.send(point)
 
     everything, nothing = _all(images), np.empty(0, np.int32)
-    fold = Fold(images, everything, nothing, POINTS, on_point, between_steps, progress)
+    fold = Fold(images, everything, nothing, POINTS, on_point, between_steps)
     if isinstance(work.candidate, HyperCandidate):
         from archsearch.training.hyper.trainer import HyperTrainer  # needs KerasTuner, which is an extra
 
         hyper = HyperTrainer(work.candidate, work.seed)
         # A user's `fit` may insist on validation images; here none are held out, so these are trained on, too.
-        hyper.train(fold._replace(held_out=work.held_out))
+        hyper.train(fold._replace(held_out=work.held_out, progress=by_the_clock()))
         return hyper, passes
     trainer = Trainer(work.candidate, len(everything), work.seed, branches)
-    trainer.train(fold)
+    trainer.trace()
+    trainer.train(fold._replace(progress=by_the_clock()))
     return trainer, passes
 
 

@@ -24,9 +24,9 @@ from archsearch.interop.candidates import HyperCandidates
 from archsearch.report.collect import ReportData, collect
 from archsearch.retrain import retrain
 from archsearch.search import record
-from archsearch.search.budget import Budget, closing_seconds, image_seconds, retraining_seconds
+from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
-from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig, cores
+from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig
 from archsearch.search.coordinator import PLAN, SESSIONS, Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
@@ -133,7 +133,7 @@ class Study:
         self,
         on_point: Callable[[Point], None] = lambda point: None,
         interrupted: Callable[[], bool] = lambda: False,
-        seconds: float | None = None,
+        until: float | None = None,
     ) -> WinnerInfo | None:
         """Trains the best candidate on all but the test set, scores it once and saves it in best/.
 
@@ -142,14 +142,17 @@ class Study:
         Args:
             on_point: Told a few times how far the training has come.
             interrupted: Asked a few times a second; True ends the training and leaves everything as it was.
-            seconds: How long it may take: the training is somewhat longer than planned if there is time, and if there
-                is not it goes through its recipe faster.
+            until: When the training has to be over, in seconds since 1970. It is somewhat longer than planned if there
+                is time, and if there is not it goes through its recipe faster.
 
         Returns:
             What is known of the model in best/; None if interrupted.
 
         Raises:
-            SearchError: No trial has run every fold.
+            DataError: The data's source is not there any more.
+            SearchError: No trial has run every fold; or the training was killed, or its model cannot be saved.
+            StudyError: The data has changed, or another process is at work on the study.
+            TrialError: The training broke down.
         """
         if self.is_retrained:
             return self.winner()
@@ -161,24 +164,20 @@ class Study:
             )
         plan, epochs = self.plan(), None
         if plan is not None:
-            epochs = plan.winner_epochs if seconds is None else plan.most_epochs
+            epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
-            return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, seconds)
+            return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, until)
 
-    def retraining_seconds(self, budget: Budget) -> float | None:
-        """How long retraining the best candidate may take so that all is done within `budget`; None if it is unlimited.
-
-        Even with the time over it gets a quarter of what it needs.
-        """
-        best, plan = self.best(), self.plan()
-        if budget.seconds is None or best is None or plan is None:
+    def retrained_by(self, budget: Budget) -> float | None:
+        """When retraining has to be over for `budget` to be kept, in seconds since 1970; None without a limit."""
+        best = self.best()
+        if budget.seconds is None or best is None:
             return None
         image = image_seconds(best) or 0.0
         sessions: list[list[float]] = open_study(self.folder).user_attrs.get(SESSIONS, [])
         spent = sum(end - start for start, end in sessions) + (time.time() - sessions[-1][1] if sessions else 0.0)
         left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
-        epochs = plan.winner_epochs or best.reports[-1].epochs
-        return max(left, retraining_seconds(image, self.info.train_images, epochs, cores()) / 4)
+        return time.time() + left
 
     def export(self, formats: Sequence[str]) -> "list[Exported]":
         """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.export`."""

@@ -51,7 +51,7 @@ def planned(table: Table, seconds: float, epochs: bool = False) -> Policy:
     Args:
         table: What is recorded.
         seconds: Wall time.
-        epochs: Whether it decides them too, of which the nearer recorded length is taken; they are the long one's
+        epochs: Whether it decides them too, of which the nearest recorded length is taken; they are the long one's
             otherwise.
     """
     typical = table.architectures
@@ -64,8 +64,11 @@ def planned(table: Table, seconds: float, epochs: bool = False) -> Policy:
         start_seconds=median(a.start for a in typical),
     )
     plan = make_plan(work, seconds, Given(epochs=None if epochs else table.epochs[LONG]))
-    length = min((SHORT, LONG), key=lambda length: abs(log(table.epochs[length] / (plan.epochs or 1.0))))
-    return Policy(rungs=plan.rungs, folds=plan.folds, finalists=plan.finalists, length=length)
+    length, final = (
+        min((SHORT, LONG), key=lambda length: abs(log(table.epochs[length] / (epochs or 1.0))))
+        for epochs in (plan.epochs, plan.winner_epochs)
+    )
+    return Policy(rungs=plan.rungs, folds=plan.folds, finalists=plan.finalists, length=length, final=final)
 
 
 Rule = Policy | Callable[[Table, float], Policy]
@@ -81,6 +84,10 @@ QUESTIONS: dict[str, Mapping[str, Rule]] = {
         "1/6": replace(NOW, rungs=rungs(1 / 6)),
         "1/3": replace(NOW, rungs=rungs(1 / 3)),
         "none": replace(NOW, rungs=()),
+    },
+    "first rung of one short fold": {
+        name: replace(SHORT_FOLD, rungs=rungs(first))
+        for name, first in (("1/9", 1 / 9), ("1/27", 1 / 27), ("1/6", 1 / 6), ("1/3", 1 / 3), ("none", 1.0))
     },
     "reduction": {
         f"1 in {reduction}": replace(NOW, rungs=rungs(FIRST_RUNG, reduction), reduction=reduction)

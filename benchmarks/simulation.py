@@ -45,7 +45,7 @@ class Policy:
         folds: That a trial runs.
         length: `LONG` or `SHORT` training.
         finalists: How many run again with a fresh seed.
-        final: The length of that run; None is that of the others. Where it is another one, it alone counts then.
+        final: The length of that run, which alone counts then; None is that of the others.
         screening: Zero-cost score by which the first candidates are picked; empty is none.
     """
 
@@ -127,13 +127,7 @@ class Simulation:
         again = {t.architecture: t.scores for t in done if t.again}
         complete = [t for t in done if not t.again]
         ranked = [t for t in complete if t.architecture in again] or complete
-        alike = self._policy.final_length == self._policy.length
-
-        def score(trial: _Trial) -> float:
-            confirmed = again.get(trial.architecture, [])
-            return fmean([*trial.scores, *confirmed] if alike or not confirmed else confirmed)
-
-        best = max(ranked, key=score, default=None)
+        best = max(ranked, key=lambda trial: fmean(again.get(trial.architecture) or trial.scores), default=None)
         return None if best is None else best.architecture
 
     def truth(self, architecture: int) -> float:

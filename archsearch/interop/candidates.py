@@ -69,6 +69,8 @@ class HyperCandidates:
         self.most_epochs = float(recipe.epochs)
         self.baseline = point
 
+    hyper = True
+
     def draw(self, chooser: Chooser, epochs: float | None = None) -> Drawn:
         """One candidate; built to learn what it asks for, unless the same answers have been given before.
 

@@ -39,8 +39,8 @@ class Ranked(_Data):
         rank: From 1, the best.
         trial: Its number in the study.
         score: Mean validation accuracy over the folds, 0 to 1.
-        standard_error: Of the score: over the folds, binomial for one fold; None if unknown.
-        fold_scores: Validation accuracy of each fold, 0 to 1.
+        standard_error: Of the score: over the folds, but no less than the binomial one; None if unknown.
+        fold_scores: Validation accuracy of each fold, 0 to 1, in the run that counts.
         first_run: Mean of the folds before it ran again as a finalist, with a fresh seed and for as long as the winner
             trains, 0 to 1; None if it did not. The score is that of the second run then.
         level: Whether the score is within one standard error of the best, so that the order of the two is not
@@ -114,8 +114,8 @@ class Finish(_Data):
     Attributes:
         trial: Its number.
         seconds: Time into the search, pauses between runs left out.
-        score: Its score, 0 to 1.
-        best: The best score up to then.
+        score: Mean over the folds of its first run, 0 to 1.
+        best: The best one up to then.
     """
 
     trial: int
@@ -204,7 +204,7 @@ def collect(
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
     leader = pick_winner(records, info.prefer)
-    best = _best(leader, winner)
+    best = _best(leader, complete, winner)
     baseline = find_baseline(records)
     states = Counter(record.state for record in records)
     data = ReportData(
@@ -297,7 +297,7 @@ def _rows(complete: Sequence[TrialRecord], objectives: Sequence[str]) -> tuple[R
             trial=record.number,
             score=_score(record),
             standard_error=record.standard_error,
-            fold_scores=record.fold_scores,
+            fold_scores=record.counted,
             first_run=fmean(record.fold_scores) if record.confirmed else None,
             level=level(record, complete[0]),
             front=record.number in unbeaten,
@@ -349,7 +349,7 @@ def _curves(rank: int, record: TrialRecord) -> Iterator[Curve]:
 
 
 def _progress(records: Sequence[TrialRecord]) -> tuple[Finish, ...]:
-    finished = sorted((r.ended, r.number, _score(r)) for r in ranking(records) if r.ended is not None)
+    finished = sorted((r.ended, r.number, fmean(r.fold_scores)) for r in ranking(records) if r.ended is not None)
     best = accumulate((score for _, _, score in finished), max)
     spans = _spans(records)
     return tuple(
@@ -369,9 +369,12 @@ def _spans(records: Sequence[TrialRecord]) -> list[tuple[float, float]]:
     ]
 
 
-def _best(picked: TrialRecord | None, winner: WinnerInfo | None) -> Contender | None:
+def _best(picked: TrialRecord | None, complete: Sequence[TrialRecord], winner: WinnerInfo | None) -> Contender | None:
     if winner is None:
         return _contender(picked) if picked else None
+    for record in complete:  # it may have run again since it was retrained
+        if record.number == winner.trial:
+            return _contender(record)
     return Contender(
         trial=winner.trial,
         state="complete",

@@ -13,6 +13,8 @@ TESTING = 1 / 3
 """Scoring an image takes so much of training on one."""
 RETRAINING_SPEED = 1.6
 """Retraining has all cores, and splits its batches among them (`Trainer`)."""
+WHOLE_SPEED = 1.15
+"""That of a HyperModel, whose batches stay whole: TensorFlow's threads share each operation."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +82,44 @@ def learn_pace(records: Sequence[TrialRecord]) -> Pace | None:
     return Pace(median(units), max(0.0, median(starts)))
 
 
-def retraining_seconds(image_seconds: float, images: int, epochs: float, workers: int) -> float:
-    """How long retraining on all `images` will take, from how long one worker trains on an image."""
-    return image_seconds * images * epochs / (RETRAINING_SPEED if workers > 1 else 1.0)
+def retraining_speed(workers: int, hyper: bool) -> float:
+    """How many times as fast as one worker retraining is, with the cores of so many; `hyper` is of a HyperModel."""
+    if workers == 1:
+        return 1.0
+    return WHOLE_SPEED if hyper else RETRAINING_SPEED
+
+
+def retraining_seconds(image_seconds: float, images: int, epochs: float, speed: float) -> float:
+    """How long retraining will take.
+
+    Args:
+        image_seconds: That one worker takes to train on an image.
+        images: All but the test set's.
+        epochs: Passes over them.
+        speed: `retraining_speed`.
+    """
+    return image_seconds * images * epochs / speed
 
 
 def closing_seconds(budget_seconds: float, image_seconds: float, test_images: int) -> float:
-    """How long it takes to open the test set, save the model and write the report once it is retrained."""
+    """How long it takes to open the test set, save the model and write the report once it is retrained.
+
+    Args:
+        budget_seconds: For everything; no more than a fifth of it is kept for this.
+        image_seconds: That one worker takes to train on an image.
+        test_images: In the test set.
+    """
     return min(REPORT_SECONDS + TESTING * image_seconds * test_images, budget_seconds / 5)
 
 
 def remaining_seconds(record: TrialRecord, folds: int, images: int, start: float = 0.0) -> float:
-    """How long a running trial still needs for `folds` folds of `images` each; 0.0 before its first report.
+    """How long a running trial still needs, in seconds of its worker; 0.0 before its first report.
 
-    `start` is what starting takes, in seconds.
+    Args:
+        record: The trial.
+        folds: That it is to run.
+        images: That each of them trains on in an epoch.
+        start: What starting takes, in seconds.
     """
     seconds = image_seconds(record, start)
     if seconds is None:

@@ -68,6 +68,10 @@ class Candidates(Protocol):
         """The most that a candidate may cost, by the name of an attribute of `Cost`."""
 
     @property
+    def hyper(self) -> bool:
+        """Whether they are a HyperModel's, which trains in its own way."""
+
+    @property
     def most_epochs(self) -> float | None:
         """The most epochs that a candidate can train for; None if they are to be planned."""
 
@@ -92,6 +96,8 @@ class Candidates(Protocol):
 
 class SpaceCandidates:
     """The candidates of a space file that suits the task (`check_space`)."""
+
+    hyper = False
 
     def __init__(self, space: Space, task: Task) -> None:
         self._space = space

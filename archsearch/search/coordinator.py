@@ -105,6 +105,7 @@ class Coordinator:
     _records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
     _verdicts: dict[int, tuple[State, str]] = field(default_factory=dict, init=False)
     _earlier: list[list[float]] = field(default_factory=list, init=False)
+    _confirmed: set[int] = field(default_factory=set, init=False)
     _draws_in_vain: int = field(default=0, init=False)
     _slow_draws: int = field(default=0, init=False)
     _failures_on_end: int = field(default=0, init=False)
@@ -164,7 +165,8 @@ class Coordinator:
     def _keep_plan(self) -> None:
         plan = self._planner.plan
         self._baseline = self.candidates.draw(FixedChooser(self.candidates.baseline), plan.epochs)
-        self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
+        if not self.interrupted():  # in the probe, perhaps, so that the plan would be one for any time
+            self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
         self.watch(self._progress())
 
     def _correct_plan(self) -> None:
@@ -214,10 +216,11 @@ class Coordinator:
         if not self._start_no_more():
             return None
         records = self._all()
-        begun = {r.confirms for r in records if r.state != "interrupted"}
-        waiting = [
-            r for r in self._planner.finalists(objectives.eligible(records, self.objectives)) if r.number not in begun
-        ]
+        begun = {r.confirms for r in records if r.state != "interrupted"} | self._confirmed
+        finalists = self._planner.finalists(objectives.eligible(records, self.objectives))
+        # Each candidate that still trains may turn out better than they, and take the last place among them.
+        exploring = sum(self._records[number].confirms is None for number in self._trials)
+        waiting = [r for r in finalists[: max(0, len(finalists) - exploring)] if r.number not in begun]
         # In their order: a worse one that alone has run again would win by that.
         if waiting and self._planner.again_seconds(waiting[0]) < self._seconds_left():
             return waiting[0]
@@ -266,6 +269,7 @@ class Coordinator:
 
     def _confirm(self, finalist: TrialRecord) -> None:
         """Runs a finalist again, with a fresh seed and for as long as the winner will train."""
+        self._confirmed.add(finalist.number)
         trial, candidate = same_again(self.study, finalist.number), finalist.candidate
         if isinstance(candidate, Candidate) and self._plan.winner_epochs is not None:
             candidate = candidate.trained_for(self._plan.winner_epochs)
@@ -372,7 +376,9 @@ class Coordinator:
             return "pruned", f"{report.val_accuracy:.2%} after {where}: others did better"
         if report.is_last:
             rivals = objectives.rivals(now, self._all(), self.objectives)
-            level = {r.number: r.fold_scores for r in rivals if r.state in ("complete", "running")}
+            level = {
+                r.number: r.fold_scores for r in rivals if r.confirms is None and r.state in ("complete", "running")
+            }
             if rival := pruning.lost_to(now.fold_scores, level, images=self.images.held_out):
                 number, gap = rival
                 folds = f"{len(now.fold_scores)} of {self._plan.folds} folds"
@@ -419,8 +425,6 @@ class Coordinator:
         else:
             again = f"trial {now.confirms} again, with a fresh seed: {now.score:.2%}"
             self._tell(now.number, "confirmation", again, TrialState.COMPLETE, values)
-            finalist = self._records[now.confirms]
-            self._records[now.confirms] = finalist.model_copy(update={"confirmed": now.fold_scores})
 
     def _tell(
         self,
@@ -436,6 +440,8 @@ class Coordinator:
         )
         record.write(trial, self._records[number])
         self.study.tell(trial, values, optuna_state)
+        if self._records[number].confirms is not None:
+            self._records = {each.number: each for each in record.joined(self._all())}
         self._sign_of_life()
 
     def _sign_of_life(self) -> None:
@@ -448,7 +454,7 @@ class Coordinator:
         return list(self._records.values())
 
     def _leader(self) -> TrialRecord | None:
-        return next(iter(record.ranking(self._all())), None)
+        return record.leader(self._all())
 
     def _progress(self) -> Progress:
         plan = self._plan

@@ -38,7 +38,8 @@ def front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[Tri
     kept: list[TrialRecord] = []
     known = [record for record in ranking(records) if costs(record, objectives) is not None]
     # Best accuracy first, among equals the cheapest: only those before can beat one.
-    for record in sorted(known, key=lambda r: (-(r.score or 0.0), costs(r, objectives))):
+    # Of first runs: finalists train for longer when they run again.
+    for record in sorted(known, key=lambda r: (-fmean(r.fold_scores), costs(r, objectives))):
         if not rivals(record, kept, objectives):
             kept.append(record)
     return kept

@@ -28,6 +28,8 @@ LONGEST = 1.5
 UNTIMED_FOLDS = 3
 CONFIRMING = 0.2
 """Share of the time in which the finalists run again."""
+MOST_CONFIRMING = 0.3
+"""Share of the time that their second runs may take; fewer run if it would be more."""
 FINALISTS = 3
 REDUCTION = 3
 """At a rung one in so many goes on (Li et al. 2018, https://arxiv.org/abs/1810.05934)."""
@@ -121,6 +123,7 @@ class Workload(BaseModel):
         own_epochs: The most that the candidates say themselves; None if they leave them to the plan.
         image_seconds: A typical candidate's time to train on one image, in seconds; None if it was not measured.
         start_seconds: A trial's time before its first step, in seconds.
+        retraining_speed: How many times as fast as one worker retraining is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -132,6 +135,7 @@ class Workload(BaseModel):
     own_epochs: float | None = None
     image_seconds: float | None = None
     start_seconds: float = 0.0
+    retraining_speed: float = RETRAINING_SPEED
 
 
 def make_plan(work: Workload, seconds: float | None, given: Given) -> Plan:
@@ -157,10 +161,11 @@ def make_plan(work: Workload, seconds: float | None, given: Given) -> Plan:
         most = fixed or LONGEST * winner
         epochs = fixed or short_epochs(winner, passes / (given.folds or 1), work.start_seconds / one_pass)
         # What retraining takes is not there for the search.
-        passes -= winner * work.workers / RETRAINING_SPEED
+        passes -= winner * work.workers / work.retraining_speed
         folds = given.folds or planned_folds(passes / epochs, work.workers, work.parts)
         full = folds * winner * one_pass + work.start_seconds
-        affordable = int(seconds * CONFIRMING * work.workers / full)
+        # One runs on one worker, however many there are.
+        affordable = int(seconds * CONFIRMING * work.workers / full) if full <= MOST_CONFIRMING * seconds else 0
         finalists = min(affordable, FINALISTS) if affordable > 1 else 0
     rungs = _rungs(epochs, work, given)
     planned = work.own_epochs is None

@@ -11,10 +11,11 @@ from archsearch.search.budget import (
     learn_pace,
     remaining_seconds,
     retraining_seconds,
+    retraining_speed,
 )
 from archsearch.search.candidates import Candidates
 from archsearch.search.images import SearchImages
-from archsearch.search.plan import Given, Plan, Workload, fewer_folds, make_plan
+from archsearch.search.plan import MOST_CONFIRMING, Given, Plan, Workload, fewer_folds, make_plan
 from archsearch.search.record import TrialRecord, finalists, leader
 from archsearch.training.job import CHECKED
 
@@ -24,8 +25,6 @@ SHORTENED = 0.6
 """A candidate is still worth trying if there is time to retrain it for this share of the winner's epochs."""
 STARTING = 1.5
 """So many times as long as usual may a trial have taken to start; only its later reports show how fast it is."""
-MOST_CONFIRMING = 0.3
-"""Share of the budget that the finalists' second runs may take; fewer run if it would be more."""
 MOST_RETRAINING = 0.4
 """Share of the budget that is kept for retraining a leader; one that needs more goes through its recipe faster."""
 RECENT = 50
@@ -58,6 +57,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self._typical = self.candidates.typical_work()
+        self._retraining_speed = retraining_speed(self.workers, self.candidates.hyper)
 
     def begin(self, pace: Pace | None) -> None:
         """Makes the plan, for the time that is left."""
@@ -71,6 +71,7 @@ class Planner:
             own_epochs=self.candidates.most_epochs,
             image_seconds=typical,
             start_seconds=pace.start_seconds if pace else 0.0,
+            retraining_speed=self._retraining_speed,
         )
         seconds = self.budget.seconds
         if seconds is not None:
@@ -168,14 +169,16 @@ class Planner:
         """How long the search may go on so that what takes so long can be retrained, for a share of its epochs."""
         if self.budget.seconds is None:
             return float("inf")
-        retraining = retraining_seconds(image_seconds, self.images.count, share * self._winner_epochs, self.workers)
+        retraining = retraining_seconds(
+            image_seconds, self.images.count, share * self._winner_epochs, self._retraining_speed
+        )
         retraining = min(retraining, MOST_RETRAINING * self.budget.seconds)
         closing = closing_seconds(self.budget.seconds, image_seconds, self.images.test)
         start = pace.start_seconds if pace else 0.0
         return self.budget.seconds - closing - start - retraining - self.spent()
 
     def _pace(self, records: Sequence[TrialRecord]) -> Pace | None:
-        return learn_pace(records[-RECENT:]) or self.probed
+        return learn_pace([record for record in records if record.reports][-RECENT:]) or self.probed
 
     def _full_seconds(self, pace: Pace, work: float) -> float:
         """How long a candidate runs if it is never dropped."""

@@ -132,12 +132,19 @@ def read(study: Study) -> list[TrialRecord]:
 
 
 def joined(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The same records, each with what others have confirmed of it."""
-    confirmed = {record.confirms: record.fold_scores for record in records if record.state == "confirmation"}
-    return [
-        record.model_copy(update={"confirmed": confirmed[record.number]}) if record.number in confirmed else record
-        for record in records
-    ]
+    """The same records, each with what others have confirmed of it.
+
+    While a better one's second run is broken off, those of worse ones do not count: they would win by that alone.
+    """
+    scores = {record.confirms: record.fold_scores for record in records if record.state == "confirmation"}
+    ended = {record.confirms for record in records if record.state in ("interrupted", "failed")}
+    broken = min((_first_run(r) for r in records if r.number in ended - scores.keys()), default=None)
+    found = []
+    for record in records:
+        counts = record.number in scores and (broken is None or _first_run(record) < broken)
+        confirmed = scores[record.number] if counts else ()
+        found.append(record if record.confirmed == confirmed else record.model_copy(update={"confirmed": confirmed}))
+    return found
 
 
 def ranking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -157,8 +164,12 @@ def _order(record: TrialRecord) -> tuple[bool, float, int, int]:
 def finalists(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
     """The `count` best complete trials by their own scores, before any confirmation; none if there are not two."""
     complete = [record for record in records if record.state == "complete"]
-    best = sorted(complete, key=lambda r: (-fmean(r.fold_scores), r.parameters, r.number))[:count]
+    best = sorted(complete, key=_first_run)[:count]
     return best if len(best) > 1 else []
+
+
+def _first_run(record: TrialRecord) -> tuple[float, int, int]:
+    return -fmean(record.fold_scores), record.parameters, record.number
 
 
 def level(record: TrialRecord, best: TrialRecord) -> bool:

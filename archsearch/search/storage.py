@@ -64,16 +64,20 @@ def as_others(spared: FrozenTrial, others: Sequence[FrozenTrial]) -> FrozenTrial
 
     Args:
         spared: It is not changed.
-        others: All trials; those that were pruned count, each at its last step.
+        others: All trials; those that were pruned count, each at its last step, unless they were only too slow.
     """
     for step, value in sorted(spared.intermediate_values.items()):
-        dropped = (o for o in others if o.state == TrialState.PRUNED and o.last_step == step)
+        dropped = (o for o in others if _was_dropped(o) and o.last_step == step)
         if any(other.intermediate_values[step] > value for other in dropped):
             seen = copy(spared)
             seen.state, seen.values = TrialState.PRUNED, None
             seen.intermediate_values = {at: v for at, v in spared.intermediate_values.items() if at <= step}
             return seen
     return spared
+
+
+def _was_dropped(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.PRUNED and trial.user_attrs.get(ATTRIBUTE, {}).get("state") == "pruned"
 
 
 class _Excerpt(optuna.Study):

@@ -1,4 +1,4 @@
-"""One trial's training: fold after fold, reported epoch by epoch."""
+"""One trial's training: fold after fold, reported point by point."""
 
 from collections.abc import Callable
 from functools import partial

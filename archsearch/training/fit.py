@@ -96,6 +96,10 @@ class Trainer:
     def _score(self) -> Callable[..., None]:
         return _concrete(tf.function(self._score_step, self._batch, autograph=False))
 
+    def trace(self) -> None:
+        """Traces the training step, which is otherwise done when the first one is taken."""
+        _ = self._step
+
     def reset(self) -> None:
         """Back to the initial weights, a fresh optimizer and the first random numbers, without tracing again."""
         if not self._is_fresh:

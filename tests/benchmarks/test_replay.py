@@ -74,7 +74,8 @@ def test_finalists_show_whose_score_was_luck() -> None:
     assert 1 in picked
     assert all(search.truth(0) == 0.5 for search in alone if search.winner() == 0)
     confirmed = [Simulation(known, replace(ALL, finalists=2), 100.0, seed).winner() for seed in range(20)]
-    assert confirmed == [1] * 20
+    # A second run that counts alone takes the luck of the first one away.
+    assert {again for first, again in zip(picked, confirmed, strict=True) if first == 0} == {1}
 
 
 def test_time_for_finalists_is_kept_aside() -> None:

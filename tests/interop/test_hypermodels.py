@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 from sklearn.datasets import load_digits
 from spaces import SMALL
 
+from archsearch import retrain as retraining
 from archsearch.data.sources import load_data
 from archsearch.errors import InputError, SearchError, StudyError, TrialError
 from archsearch.interop.candidates import HyperCandidates
 from archsearch.interop.kerastuner import hypermodel
 from archsearch.search.config import SearchConfig
+from archsearch.search.objectives import mean_latency
 from archsearch.search.record import TrialRecord
 from archsearch.search.storage import open_study
 from archsearch.space import code
@@ -274,6 +277,22 @@ def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(
         study.export(["keras"])
     study.trust_code()
     assert [made.agreement for made in study.export(["keras"])] == [1.0]
+
+
+def test_a_deadline_ends_a_retraining(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retraining, "LEAST_SECONDS", 0.0)
+    study = searched("own_layer", tmp_path / "study")
+    winner = study.retrain(until=time.time())
+    assert winner is not None
+    assert 0 < winner.epochs < RECIPE.epochs
+
+
+def test_latency_is_measured_before_a_model_is_trained(shared_cache: Path, tmp_path: Path) -> None:
+    wanted = replace(config("own_layer", tmp_path / "study", 1), objectives=("accuracy", "latency"))
+    study, _ = run_search(wanted)
+    (trial,) = study.trials()
+    assert trial.state == "complete"
+    assert 0 < (mean_latency(trial) or 0.0) < 1
 
 
 def test_a_model_that_keras_cannot_save_is_said_to_be_one(shared_cache: Path, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from archsearch.search.budget import (
     REPORT_SECONDS,
     RETRAINING_SPEED,
     TESTING,
+    WHOLE_SPEED,
     Budget,
     closing_seconds,
     image_seconds,
     learn_pace,
     remaining_seconds,
     retraining_seconds,
+    retraining_speed,
     trained,
 )
 from archsearch.search.record import State, TrialRecord
@@ -76,8 +78,10 @@ def test_a_start_never_takes_less_than_nothing() -> None:
 
 
 def test_retraining_sees_all_images_and_has_all_cores() -> None:
-    assert retraining_seconds(0.002, 1500, 4, workers=1) == pytest.approx(12)
-    assert retraining_seconds(0.002, 1500, 0.5, workers=2) == pytest.approx(1.5 / RETRAINING_SPEED)
+    assert retraining_seconds(0.002, 1500, 4, retraining_speed(1, hyper=False)) == pytest.approx(12)
+    for hyper, speed in ((False, RETRAINING_SPEED), (True, WHOLE_SPEED)):
+        assert retraining_seconds(0.002, 1500, 0.5, retraining_speed(2, hyper)) == pytest.approx(1.5 / speed)
+    assert retraining_speed(1, hyper=True) == 1.0
 
 
 def test_closing_takes_longer_with_more_to_test_but_at_most_a_fifth() -> None:

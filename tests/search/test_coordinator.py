@@ -16,7 +16,7 @@ from spaces import SMALL, TWO_CANDIDATES
 
 from archsearch.errors import SearchError
 from archsearch.search import record
-from archsearch.search.budget import Budget, closing_seconds, image_seconds, retraining_seconds
+from archsearch.search.budget import Budget, closing_seconds, image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.coordinator import PLAN, TOO_SLOW, Coordinator, Progress
 from archsearch.search.folder import StudyFolder
@@ -315,7 +315,7 @@ def repeats(job: TrialJob) -> int:
     return len(drawn_from_a_space(job.candidate).architecture.stages)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 8])
 def test_finalists_run_again_with_a_fresh_seed(tmp_path: Path, workers: int) -> None:
     executor = ScriptedExecutor(lucky, workers)
     budget = Budget(trials=6, seconds=None)
@@ -339,6 +339,42 @@ def test_finalists_run_again_with_a_fresh_seed(tmp_path: Path, workers: int) -> 
     assert {r.number for r in ranked[:3]} == {r.number for r in best}
     assert [bool(r.confirmed) for r in ranked] == [True] * 3 + [False] * (len(ranked) - 3)
     assert [r.score for r in ranked[:3]] == sorted((r.score or 0.0 for r in ranked[:3]), reverse=True)
+
+
+def slow_last(job: TrialJob) -> float:
+    """Seconds an image: the last of six candidates trains long after the others."""
+    return 1e-3 if job.trial == 5 else 1e-5
+
+
+def test_nobody_runs_again_who_may_be_no_finalist_in_the_end(tmp_path: Path) -> None:
+    def better_last(job: TrialJob, fold: int, share: float) -> float:
+        return 0.9 + 0.005 * (job.trial == 5)
+
+    executor = ScriptedExecutor(better_last, 2, slow_last)
+    budget = Budget(trials=6, seconds=None)
+    made = coordinator(tmp_path, executor, budget=budget, seed=7, given=Given(finalists=2))
+    made.run()
+    records = record.read(made.study)
+    confirmed = [r.confirms for r in records if r.state == "confirmation"]
+    assert len(confirmed) == 2, "no more ran again than there are finalists"
+    assert 5 in confirmed
+
+
+def test_a_second_run_drops_nobody(tmp_path: Path) -> None:
+    """Finalists train for longer when they run again; a candidate that still trains is no worse for that."""
+
+    def script(job: TrialJob, fold: int, share: float) -> float:
+        return 0.99 if job.seed == 8 else 0.9
+
+    executor = ScriptedExecutor(script, 2, slow_last)
+    budget = Budget(trials=6, seconds=None)
+    made = coordinator(tmp_path, executor, budget=budget, seed=7, given=Given(finalists=5))
+    made.run()
+    records = record.read(made.study)
+    slow = records[5]
+    assert slow.state == "complete"
+    during = [r for r in records if r.state == "confirmation" and r.started < (slow.ended or 0.0)]
+    assert during, "the others ran again meanwhile"
 
 
 def test_confirmations_are_no_trials_of_the_budget(tmp_path: Path) -> None:
@@ -503,7 +539,9 @@ def test_a_deadline_is_kept(tmp_path: Path, clock: Clock, rate: float, seconds: 
     image = image_seconds(best)
     assert image is not None
     epochs = Plan.model_validate(made.study.user_attrs[PLAN]).winner_epochs or 0.0
-    retraining = min(retraining_seconds(image, IMAGES, epochs, workers), MOST_RETRAINING * seconds)
+    retraining = min(
+        retraining_seconds(image, IMAGES, epochs, retraining_speed(workers, hyper=False)), MOST_RETRAINING * seconds
+    )
     closing = closing_seconds(seconds, image, 270)
     # A little less than it asks for is no harm: retraining is told when to end, and ends then with its schedule whole.
     assert spent + 0.8 * retraining + closing <= 1.05 * seconds
@@ -585,6 +623,8 @@ def test_ctrl_c_ends_the_probe(tmp_path: Path, clock: Clock) -> None:
     assert clock.now - began < 2
     assert executor.closed
     assert record.read(made.study) == []
+    # What was planned without a probe is planned for any time: the same command plans anew.
+    assert PLAN not in made.study.user_attrs
 
 
 def test_a_pause_is_not_counted_but_what_was_spent_before_is(tmp_path: Path, clock: Clock) -> None:

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from archsearch.search.budget import retraining_seconds
 from archsearch.search.plan import (
+    FINALISTS,
     FULL_TRIALS,
     LEAST_TRIALS,
     LONGEST,
+    MOST_CONFIRMING,
     MOST_EPOCHS,
     MOST_POINTS,
     REDUCTION,
@@ -100,7 +102,8 @@ def test_what_is_given_is_kept(work: Workload, seconds: float | None, given: Giv
 @given(workloads(), st.floats(120, 8 * 3600))
 def test_the_winner_of_a_plan_can_be_found_and_retrained_in_time(work: Workload, seconds: float) -> None:
     plan = make_plan(work, seconds, NOTHING)
-    retraining = retraining_seconds(work.image_seconds or 0.0, work.images, plan.winner_epochs or 0.0, work.workers)
+    image, epochs = work.image_seconds or 0.0, plan.winner_epochs or 0.0
+    retraining = retraining_seconds(image, work.images, epochs, work.retraining_speed)
     assert candidate_seconds(plan, work) + retraining < seconds
     assert 0 < (plan.epochs or 0) <= (plan.winner_epochs or 0) <= (plan.most_epochs or 0)
     assert 1 <= plan.folds <= work.parts
@@ -188,6 +191,14 @@ def test_without_a_limit_there_is_no_hurry() -> None:
     plan = make_plan(work(60_000, 2000), None, NOTHING)
     assert (plan.epochs, plan.folds, plan.finalists) == (4, 3, 0)
     assert make_plan(work(60_000, 2000, parts=2), None, NOTHING).folds == 2
+
+
+def test_finalists_are_planned_only_if_one_can_run_again_on_one_worker() -> None:
+    busy = make_plan(work(60_000, 3_400, workers=8), 600, NOTHING)
+    one = busy.folds * (busy.winner_epochs or 0.0) * busy.images / 3_400
+    assert one > MOST_CONFIRMING * 600
+    assert busy.finalists == 0
+    assert make_plan(work(60_000, 3_400, workers=8), 24 * 3600, NOTHING).finalists == FINALISTS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from spaces import SMALL
 from trials import trial
 
-from archsearch.search.budget import Budget, Pace, closing_seconds, retraining_seconds
+from archsearch.search.budget import RETRAINING_SPEED, Budget, Pace, closing_seconds, retraining_seconds
 from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.images import SearchImages
 from archsearch.search.plan import Given
@@ -93,7 +93,7 @@ def full_seconds(made: Planner, image_seconds: float = IMAGE_SECONDS) -> float:
 
 def left(made: Planner, image_seconds: float = IMAGE_SECONDS, share: float = SHORTENED) -> float:
     """What remains of five minutes when such a candidate is retrained, for a share of the epochs, and tested."""
-    retraining = retraining_seconds(image_seconds, 1500, share * (made.plan.winner_epochs or 0.0), workers=2)
+    retraining = retraining_seconds(image_seconds, 1500, share * (made.plan.winner_epochs or 0.0), RETRAINING_SPEED)
     return 300 - min(retraining, MOST_RETRAINING * 300) - closing_seconds(300, image_seconds, 270)
 
 
@@ -202,6 +202,13 @@ def test_the_newest_trials_say_how_fast_it_goes(made: Planner, spent: Spent) -> 
     slow = [going(made, 5, image_seconds=2 * IMAGE_SECONDS, number=number) for number in range(RECENT)]
     assert not made.has_time_for(TYPICAL, slow)
     assert not made.has_time_for(TYPICAL, [*[going(made, 5, number=99)] * 99, *slow])
+
+
+def test_draws_that_never_trained_do_not_hide_the_pace(made: Planner) -> None:
+    slow = going(made, 5, image_seconds=3 * IMAGE_SECONDS)
+    in_vain = [trial(number=n, state="infeasible") for n in range(1, 2 * RECENT)]
+    assert made.has_time_for(TYPICAL, [slow, *in_vain]) == made.has_time_for(TYPICAL, [slow])
+    assert made._pace([slow, *in_vain]) == made._pace([slow])
 
 
 def test_a_running_trial_that_cannot_finish_is_too_slow(made: Planner, spent: Spent) -> None:

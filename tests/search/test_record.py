@@ -8,7 +8,7 @@ from trials import report, trial
 
 from archsearch.search import record
 from archsearch.search.folder import StudyFolder
-from archsearch.search.record import TrialRecord, finalists, joined, level, pick_winner, ranking
+from archsearch.search.record import State, TrialRecord, finalists, joined, level, pick_winner, ranking
 from archsearch.search.storage import create_study
 
 
@@ -82,7 +82,7 @@ def test_a_confirmation_may_have_fewer_folds() -> None:
 
 def test_only_whole_confirmations_are_joined_each_to_its_trial() -> None:
     records = [
-        trial(0, (0.9,)),
+        trial(0, (0.7,)),
         trial(1, (0.8,)),
         confirmation(2, 1, (0.85,)),
         trial(3, (0.99,), state="interrupted", confirms=0),
@@ -131,6 +131,19 @@ def test_who_is_confirmed_comes_before_who_only_was_lucky() -> None:
     tried = [trial(0, (0.9,)), trial(1, (0.95,)), trial(2, (0.99,))]
     records = joined([*tried, confirmation(3, 0, (0.92,)), confirmation(4, 1, (0.8,))])
     assert numbers(ranking(records)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("state", ["interrupted", "failed"])
+def test_what_is_confirmed_does_not_count_while_a_better_one_s_second_run_is_broken_off(state: State) -> None:
+    tried = [trial(0, (0.9,)), trial(1, (0.95,)), trial(2, (0.99,))]
+    broken = confirmation(3, 1, ()).model_copy(update={"state": state})
+    records = joined([*tried, broken, confirmation(4, 0, (0.92,))])
+    assert numbers(ranking(records)) == [2, 1, 0]
+    best_is_confirmed = joined([*records, confirmation(5, 2, (0.98,))])
+    assert numbers(ranking(best_is_confirmed)) == [2, 1, 0]
+    assert [bool(r.confirmed) for r in best_is_confirmed[:3]] == [False, False, True]
+    all_of_them = joined([*best_is_confirmed, confirmation(6, 1, (0.8,))])
+    assert numbers(ranking(all_of_them)) == [2, 0, 1]
 
 
 def test_finalists_are_the_best_by_their_own_scores() -> None:

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
-from archsearch.search.record import ATTRIBUTE
+from archsearch.search.record import ATTRIBUTE, State
 from archsearch.search.storage import (
     SAMPLERS,
     SHOWN_BEST,
@@ -128,7 +128,12 @@ def test_tpe_sees_what_is_under_way() -> None:
 
 
 def dropped(curve: dict[int, float]) -> FrozenTrial:
-    return create_trial(state=TrialState.PRUNED, intermediate_values=curve)
+    return pruned(curve, "pruned")
+
+
+def pruned(curve: dict[int, float], state: State) -> FrozenTrial:
+    """What Optuna has been told was pruned; `state` says what really became of it."""
+    return create_trial(state=TrialState.PRUNED, intermediate_values=curve, user_attrs={ATTRIBUTE: {"state": state}})
 
 
 def test_a_baseline_is_seen_as_dropped_where_a_better_one_was() -> None:
@@ -142,7 +147,8 @@ def test_a_baseline_is_seen_as_dropped_where_a_better_one_was() -> None:
 def test_a_good_baseline_is_seen_as_it_is() -> None:
     spared = create_trial(value=0.9, intermediate_values={11: 0.5, 33: 0.7, 100: 0.9})
     better_but_complete = create_trial(value=0.95, intermediate_values={11: 0.9, 33: 0.9, 100: 0.95})
-    assert as_others(spared, [dropped({11: 0.4}), dropped({22: 0.6}), better_but_complete]) is spared
+    too_slow = pruned({11: 0.9}, "interrupted")
+    assert as_others(spared, [dropped({11: 0.4}), dropped({22: 0.6}), better_but_complete, too_slow]) is spared
 
 
 def test_tpe_looks_for_more_like_a_poor_baseline_no_longer() -> None:
@@ -157,6 +163,7 @@ def test_tpe_looks_for_more_like_a_poor_baseline_no_longer() -> None:
             params={"rate": 10 ** chance.uniform(-4, -1)},
             distributions={"rate": RATE},
             intermediate_values={11: chance.uniform(0.3, 0.5)},
+            user_attrs={ATTRIBUTE: {"state": "pruned"}},
         )
         for _ in range(20)
     ]

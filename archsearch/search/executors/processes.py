@@ -40,6 +40,8 @@ def _compiled() -> dict[str, str]:
     """Has children find what others have compiled, as long as this process lives."""
     folder = tempfile.mkdtemp(prefix="archsearch-compiled-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if " " in folder:  # the flags know no quotes
+        return {}
     where = f"--tf_xla_persistent_cache_directory={folder}"
     return {"TF_XLA_FLAGS": f"{where} --tf_xla_persistent_cache_device_types=CPU,XLA_CPU_JIT"}
 

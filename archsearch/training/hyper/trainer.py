@@ -29,13 +29,20 @@ ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_acc
 class _Watch(keras.callbacks.Callback):
     """Looks up before each step, and says when an epoch is over."""
 
-    def __init__(self, between_steps: Callable[[], None], over: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, fold: Fold, over: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__()
-        self._between_steps = between_steps
+        self._between_steps = fold.between_steps
+        self._progress = fold.progress
         self._over = over
+        self.steps = 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._between_steps()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.steps += 1
+        if self._progress(0.0) >= 1.0:  # the time is over, wherever the user's recipe is
+            self.model.stop_training = True
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._between_steps()
@@ -57,6 +64,7 @@ class HyperTrainer:
         self._candidate = candidate
         self._seed = seed
         self._hypermodel = load_hypermodel(candidate.code, candidate.task)
+        self._shipped: Any = None
 
     def train(self, fold: Fold) -> None:
         """Builds the model anew and trains it.
@@ -69,13 +77,7 @@ class HyperTrainer:
             TrialError: The loss is no number, or `fit` returned something that says nothing.
             Exception: Whatever `build` and `fit` raise.
         """
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(self._seed)
-        hp = keras_tuner.HyperParameters()
-        hp.values = dict(self._candidate.values)
-        self._hypermodel.declare_hyperparameters(hp)
-        self._model = build_model(self._hypermodel, hp, self._candidate.task)
-        self._shipped = shipped(self._model, self._candidate.task)
+        hp = self._build()
         if trains_itself(self._hypermodel):
             self._fit_own(hp, fold)
         else:
@@ -91,8 +93,20 @@ class HyperTrainer:
         return Score(loss / len(indices), right / len(indices))
 
     def model(self) -> keras.Model:
-        """The model as it is, as the one to ship (`shipped`)."""
+        """The model as it is, as the one to ship (`shipped`); untrained before `train`."""
+        if self._shipped is None:
+            self._build()
         return self._shipped
+
+    def _build(self) -> keras_tuner.HyperParameters:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(self._seed)
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(self._candidate.values)
+        self._hypermodel.declare_hyperparameters(hp)
+        self._model = build_model(self._hypermodel, hp, self._candidate.task)
+        self._shipped = shipped(self._model, self._candidate.task)
+        return hp
 
     def _fit_plain(self, fold: Fold) -> None:
         epochs = self._candidate.recipe.epochs
@@ -101,12 +115,15 @@ class HyperTrainer:
         def over(logs: Mapping[str, Any]) -> None:
             fitted = self._fitted(logs, fold)
             scored = self.evaluate(fold.images, fold.held_out)
-            fold.on_point(_point(fold, clock.count + 1, epochs, fitted, scored, clock.lap()))
+            point = _point(fold, clock.count + 1, epochs, fitted, scored, clock.lap())
+            trained = watch.steps * self._candidate.recipe.batch_size  # of an epoch that was cut short, a part
+            fold.on_point(point._replace(images=min(point.images, trained)))
 
+        watch = _Watch(fold, over)
         self._model.fit(
             self._dataset(fold.images, fold.training),
             epochs=epochs,
-            callbacks=[_Watch(fold.between_steps, over)],
+            callbacks=[watch],
             verbose=0,
             shuffle=False,
         )
@@ -128,7 +145,7 @@ class HyperTrainer:
                 fold.on_point(_point(fold, clock.count, expected, *kept.pop()))
 
         data, held = self._arrays(fold.images, fold.training), self._arrays(fold.images, fold.held_out)
-        watch = _Watch(fold.between_steps, over)
+        watch = _Watch(fold, over)
         returned = fit_result(
             call_fit(self._hypermodel.fit, hp, self._model, *data, held, self._candidate.recipe, watch)
         )
