@@ -28,7 +28,7 @@ docs: .venv/installed
 	$(BIN)/python -m archsearch.space.reference > docs/language.md
 	$(BIN)/archsearch space schema > search_spaces/space.schema.json
 
-# About five hours; `benchmark-short` takes two minutes. benchmarks/README.md says what is measured.
+# About seven and a half hours; `benchmark-short` takes two minutes. benchmarks/README.md says what is measured.
 benchmark: .venv/installed-dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python -m benchmarks.peers.same_networks

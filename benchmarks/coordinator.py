@@ -1,7 +1,7 @@
 """What the coordinator itself costs as a study grows: real candidates, sampler and journal, simulated workers.
 
-Nothing is trained: every report comes at once. The issue allows, from asking Optuna for a trial until the executor has
-the job, 100 ms at the median at 2,000 trials and 500 ms at 10,000; then 15 s to open the study and 30 s to report it.
+Nothing is trained: every report comes at once. What should hold, from asking Optuna for a trial until the executor has
+the job: 100 ms at the median at 2,000 trials and 500 ms at 10,000; then 15 s to open the study and 30 s to report it.
 
 Usage: python -m benchmarks.coordinator [--trials 10000] [--sampler tpe]
 """

@@ -1,4 +1,4 @@
-"""How long `analyse` takes for 10,000 samples of each committed space, in processor seconds; the issue allows 5.
+"""How long `analyse` takes for 10,000 samples of each committed space, in processor seconds; 5 should do.
 
 Usage: python benchmarks/space_check.py
 """

@@ -1,4 +1,4 @@
-"""What augmentation costs the smallest useful model, in processor time of one thread; the issue allows the warp 15 %.
+"""What augmentation costs the smallest useful model, in processor time of one thread; the warp may take 15 %.
 
 Usage: python benchmarks/warp.py
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import heapreplace
 
 from archsearch.search.budget import (
     Budget,
@@ -134,8 +135,11 @@ class Planner:
         return finalist.seconds * (self._winner_epochs / self._epochs if self._epochs else 1.0)
 
     def _side_by_side(self, again: Sequence[TrialRecord]) -> float:
-        seconds = [self.again_seconds(record) for record in again]
-        return max([sum(seconds) / self.workers, *seconds])
+        """How long they take, each begun by the first worker that is free."""
+        free = [0.0] * self.workers
+        for record in again:
+            heapreplace(free, free[0] + self.again_seconds(record))
+        return max(free)
 
     def has_time_for(self, work: float, records: Sequence[TrialRecord]) -> bool:
         """Whether a new candidate of so much `work` could run its folds before the finalists do, and be retrained."""

@@ -178,7 +178,7 @@ def test_the_finalists_have_their_time(made: Planner, spent: Spent) -> None:
     assert made.confirming_seconds(three[:1]) == 0
     # Two workers: one has the second, the other one the rest.
     assert made.confirming_seconds(three) == pytest.approx(30 * ratio)
-    assert made.confirming_seconds([done(number, 10.0) for number in range(4)]) == pytest.approx(15 * ratio)
+    assert made.confirming_seconds([done(number, 10.0) for number in range(4)]) == pytest.approx(20 * ratio)
     again = trial(9, three[1].fold_scores, state="confirmation", confirms=1)
     assert made.confirming_seconds(joined([*three, again])) == pytest.approx(12 * ratio)
     spent.seconds = left(made, share=1.0) - full_seconds(made) - 30 * ratio - 0.01
