@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -19,6 +19,8 @@ from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
     from archsearch.report.collect import ReportData
+    from archsearch.report.story import Story
+    from archsearch.search.coordinator import Progress
     from archsearch.study import Study
     from archsearch.training.job import Point
 
@@ -33,6 +35,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(cli_space.app, name="space")
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's folder, such as reports/digits.")]
+TrialNumber = Annotated[int, typer.Argument(metavar="TRIAL", help="Its number in the study.", min=0)]
 Data = Annotated[
     str,
     typer.Option(help="digits, mnist, fashion_mnist, cifar10, cifar100, a .npz or .csv file, or a folder of images."),
@@ -96,11 +99,17 @@ def search(
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step; only for a HyperModel.", show_default="128")
     ] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="tensorboard, mlflow or wandb; may be given again.", show_default="none")
+    ] = None,
 ) -> None:
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
     from archsearch.search.config import SearchConfig, cores, parse_duration
+    from archsearch.search.folder import StudyFolder
     from archsearch.study import default_folder, run_search, suggestion
+    from archsearch.track.observer import Tracking
+    from archsearch.track.trackers import load_tracker
 
     config = SearchConfig(
         space=space,
@@ -124,9 +133,15 @@ def search(
     )
     if space is None:
         typer.echo(suggestion(config))
-    with _ctrl_c() as interrupted:
+    trackers = {name: load_tracker(name) for name in track or []}
+    with Tracking(trackers, StudyFolder(config.out)) as tracked, _ctrl_c() as interrupted:
         with display.follow(console()) as watch:
-            study, ended = run_search(config, watch, interrupted)
+
+            def told(progress: "Progress") -> None:
+                watch(progress)
+                tracked(progress)
+
+            study, ended = run_search(config, told, interrupted)
         typer.echo(f"search over: {ended}")
         study.report()
         if study.best() is None:
@@ -154,15 +169,97 @@ def status(study: StudyPath) -> None:
 
 
 @app.command()
-def report(study: StudyPath, trust_code: TrustCode = False) -> None:
-    """Write report.html, leaderboard.csv and report.json anew."""
+def show(study: StudyPath, trial: TrialNumber) -> None:
+    """Show one trial: its architecture, its folds, and why it ended."""
+    from archsearch.display_trial import trial_view
+    from archsearch.study import Study
+
+    console().print(trial_view(Study(study).trial(trial)))
+
+
+@app.command()
+def replay(study: StudyPath, trial: TrialNumber, trust_code: TrustCode = False) -> None:
+    """Train a trial again from its seed, and say how far the result is from the recorded one."""
+    from archsearch.display_trial import replay_line, report_line
     from archsearch.study import Study
 
     found = Study(study)
     if trust_code:
         found.trust_code()
-    found.report()
-    typer.echo(f"report: {found.folder.report}")
+    with _ctrl_c() as interrupted:
+        replayed = found.replay(trial, lambda report: typer.echo(report_line(report)), interrupted)
+    if replayed is None:
+        raise typer.Exit(130)
+    typer.echo(replay_line(trial, replayed))
+
+
+@app.command()
+def report(
+    study: StudyPath,
+    format: Annotated[
+        Literal["html", "md", "csv", "json"],
+        typer.Option(help="html writes the files; md, csv and json are printed, and nothing is written."),
+    ] = "html",
+    trust_code: TrustCode = False,
+) -> None:
+    """Write report.html, leaderboard.csv and report.json anew; or print a study in another format."""
+    from archsearch.study import Study
+
+    found = Study(study)
+    if trust_code:
+        found.trust_code()
+    if format == "html":
+        found.report()
+        typer.echo(f"report: {found.folder.report}")
+    else:
+        typer.echo(found.table(format).rstrip("\n"))
+
+
+@app.command()
+def explain(
+    study: StudyPath,
+    time: Annotated[
+        str | None, typer.Option(help="How long it may take: 90s, 5m, 1h.", show_default="as long as it needs")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="the cores")] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Measure why the winner won: what each change from the baseline was worth."""
+    from archsearch.display_trial import story_lines
+    from archsearch.search.config import parse_duration
+    from archsearch.study import Study
+
+    found = Study(study)
+    if trust_code:
+        found.trust_code()
+    seconds = parse_duration(time) if time else None
+
+    def show(story: "Story") -> None:
+        typer.echo(f"  {story.missing} of {len(story.steps) + 1} trainings to go")
+
+    with _ctrl_c() as interrupted:
+        story = found.explain(seconds, workers, show, interrupted, trust_code)
+        typer.echo(story_lines(story))
+        found.report()
+        typer.echo(f"report: {found.folder.report}")
+        if interrupted():
+            raise typer.Exit(130)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY STUDY…", help="Folders of two studies or more.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("reports/compare.html"),
+) -> None:
+    """Set several studies side by side, on one page."""
+    from archsearch import display
+    from archsearch.study import compare
+
+    if len(studies) < 2:
+        raise InputError(f"compare: found {len(studies)} study, expected two or more")
+    answer, rows = compare(studies, out)
+    console().print(display.comparison_table(rows), soft_wrap=False)
+    typer.echo(f"{answer}\npage: {out}")
 
 
 @app.command()
@@ -213,7 +310,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Open Optuna's dashboard on a study, also while it runs."""
-    from archsearch.dashboard import serve
+    from archsearch.dashboard.server import serve
 
     try:
         serve(study, host, port, lambda: typer.echo(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)"))

@@ -108,7 +108,7 @@ def sample_command(
         typer.echo(json.dumps([candidate.model_dump(mode="json") for candidate in candidates], indent=2))
         return
     for position, candidate in enumerate(candidates, start=1):
-        console().print("", display_space.candidate_view(position, candidate), sep="\n")
+        console().print("", display_space.candidate_view(f"candidate {position}", candidate), sep="\n")
 
 
 @app.command()

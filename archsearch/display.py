@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,6 +19,10 @@ from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder, WinnerInfo
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
+from archsearch.training.job import Report
+
+if TYPE_CHECKING:
+    from archsearch.report.compare import Cell
 
 LINE_SECONDS = 10.0
 """Without a terminal, a search that has nothing new to say says how it stands this often."""
@@ -78,7 +83,16 @@ def _best_line(progress: Progress) -> str:
 
 def _counts_line(progress: Progress) -> str:
     counts = Counter(record.state for record in progress.records)
-    return "  ".join(f"{counts[state]} {state}" for state in STATE_COLOURS if counts[state])
+    words = [f"{counts[state]} {state}" for state in STATE_COLOURS if counts[state]]
+    images = sum(report.images for record in progress.records for report in _latest(record))
+    if images and progress.seconds:
+        words.append(f"{images / progress.seconds:,.0f} images/s")
+    return "  ".join(words)
+
+
+def _latest(record: TrialRecord) -> Iterable[Report]:
+    """The last report of each fold."""
+    return {report.fold: report for report in record.reports}.values()
 
 
 STATE_COLOURS: dict[State, str] = {
@@ -190,6 +204,18 @@ def ranking_table(data: ReportData, width: int, rows: int = 5) -> Table:
     if more := len(data.ranking) - len(shown):
         table.caption = f"{more} more in the report"
         table.caption_justify = "left"
+    return table
+
+
+def comparison_table(rows: "Sequence[Sequence[Cell]]") -> Table:
+    """Studies side by side (`report.compare.table`)."""
+    from archsearch.report.compare import COLUMNS
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name, number in COLUMNS:
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell.text) for cell in row))
     return table
 
 

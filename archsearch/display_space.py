@@ -162,10 +162,10 @@ def _line(branch: Branch) -> Text:
     return Text(branch.text, "cyan" if branch.varies else "")
 
 
-def candidate_view(number: int, candidate: Candidate) -> RenderableType:
-    """One candidate: its stages and its recipe."""
+def candidate_view(title: str, candidate: Candidate) -> RenderableType:
+    """One candidate: its stages and its recipe; without a title if that is empty."""
     found = rows(candidate.architecture)
-    table = Table(box=None, header_style="dim", pad_edge=False, title=f"candidate {number}", title_justify="left")
+    table = Table(box=None, header_style="dim", pad_edge=False, title=title or None, title_justify="left")
     for name in ("stage", "blocks", "filters", "kernel", "downsample", "shape", "parameters", "FLOPs"):
         table.add_column(
             name,

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import platform
 import shutil
 import signal
 import time
@@ -10,7 +9,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,16 +19,18 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import ArchsearchError, SearchError, TrialError
+from archsearch.report.verdict import judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.config import cores
 from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
+from archsearch.search.provenance import versions
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
 from archsearch.space.code import trust, trusted_folder
 from archsearch.space.hyper import HyperCandidate
 from archsearch.training.environment import stderr_to
-from archsearch.training.job import Point, Score
+from archsearch.training.job import Point
 
 if TYPE_CHECKING:
     from archsearch.training.fit import Trainer
@@ -42,7 +42,6 @@ POLL_SECONDS = 0.2
 LEAST, LEAST_SECONDS = 1 / 6, 1.0
 """Share of its time that a retraining gets even if all time is over, and so many seconds: a network that was hardly
 trained is no winner."""
-LIBRARIES = ("archsearch", "tensorflow", "keras", "optuna", "numpy")
 
 
 def retrain(
@@ -116,6 +115,8 @@ def retrain(
             "'archsearch retrain' tries again"
         )
     before = folder.read_winner()
+    labels = splits.test.labels
+    verdict = judge(splits.test.images, labels, done.probabilities)
     winner = WinnerInfo(
         study=folder.path.resolve().name,
         trial=trial.number,
@@ -132,14 +133,15 @@ def retrain(
         test=TestScore(
             opened=done.opened,
             trial=trial.number,
-            accuracy=done.score.accuracy,
-            loss=done.score.loss,
-            images=len(splits.test.labels),
+            accuracy=verdict.accuracy,
+            loss=mean_loss(done.probabilities, labels),
+            images=len(labels),
         ),
         tested_before=(*before.tested_before, before.test) if before else (),
-        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        versions=versions(),
     )
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
+    write_whole(beside / folder.verdict.name, verdict.model_dump_json())
     shutil.rmtree(folder.model.parent, ignore_errors=True)
     beside.rename(folder.model.parent)
     return winner
@@ -169,12 +171,12 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Done:
-    """What the process says in the end."""
+    """What the process says in the end, of each test image too."""
 
     seconds: float
     epochs: float
     opened: str
-    score: Score
+    probabilities: NDArray[np.float32]
 
 
 def _follow(
@@ -209,7 +211,7 @@ def _retrain(connection: Connection, work: _Work) -> None:
             _save(trainer, work.model)  # before the test set is opened: what cannot be kept is not tested
             opened = datetime.now().astimezone().isoformat(timespec="seconds")
             test = ImageSet.open(work.test)
-            said: _Done | ArchsearchError = _Done(seconds, epochs, opened, trainer.evaluate(test, _all(test)))
+            said: _Done | ArchsearchError = _Done(seconds, epochs, opened, trainer.probabilities(test, _all(test)))
         except ArchsearchError as error:
             said = error
         except Exception as error:

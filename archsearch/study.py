@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import optuna
 from filelock import FileLock, Timeout
@@ -21,17 +21,22 @@ from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, SearchError, StudyError
 from archsearch.interop.candidates import HyperCandidates
+from archsearch.replay import Replayed, replay
 from archsearch.report.collect import ReportData, collect
+from archsearch.report.story import Story
+from archsearch.report.verdict import Verdict
 from archsearch.retrain import retrain
 from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
-from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig
+from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig, cores
 from archsearch.search.coordinator import PLAN, SESSIONS, Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
-from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, write_whole
+from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain, write_whole
 from archsearch.search.images import SearchImages
+from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
+from archsearch.search.provenance import commit, versions
 from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
@@ -41,10 +46,11 @@ from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
 from archsearch.space.load import load_space
 from archsearch.space.suggest import Suggestion
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
-from archsearch.training.job import Point
+from archsearch.training.job import Point, Report
 
 if TYPE_CHECKING:
     from archsearch.export import Exported
+    from archsearch.report.compare import Cell
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +82,18 @@ class Study:
         """All trials, by number."""
         return record.read(open_study(self.folder))
 
+    def trial(self, number: int) -> TrialRecord:
+        """One of them.
+
+        Raises:
+            StudyError: There is none with this number.
+        """
+        found = {trial.number: trial for trial in self.trials()}
+        if number not in found:
+            there = f"trials {min(found)} to {max(found)}" if found else "no trials"
+            raise StudyError(f"{self.path}: trial {number} is not there; found {there}")
+        return found[number]
+
     def plan(self) -> Plan | None:
         """What is done with the time, or None before the search has planned it."""
         kept = open_study(self.folder).user_attrs.get(PLAN)
@@ -84,6 +102,10 @@ class Study:
     def winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""
         return self.folder.read_winner()
+
+    def verdict(self) -> Verdict | None:
+        """What the retrained winner answered on the test set, or None before `retrain`."""
+        return read_plain(Verdict, self.folder.verdict) if self.folder.verdict.is_file() else None
 
     def best(self) -> TrialRecord | None:
         """The best trial that has run every fold, or None before the first."""
@@ -97,7 +119,10 @@ class Study:
 
     def collect(self) -> ReportData:
         """How the study stands, as plain data."""
-        return collect(self.info, self.trials(), self.winner(), self.plan())
+        study = open_study(self.folder)
+        records = record.read(study)
+        drawn = parameters(study, records)
+        return collect(self.info, records, self.winner(), self.plan(), self.verdict(), drawn, self.story())
 
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
@@ -106,6 +131,25 @@ class Study:
         data = self.collect()
         write_report(self.folder, data)
         return data
+
+    def table(self, format: Literal["md", "csv", "json"]) -> str:
+        """The ranking as CSV, all of `ReportData` as JSON, or the answer in Markdown; nothing is written."""
+        from archsearch.report.markdown import markdown
+        from archsearch.report.page import leaderboard
+
+        data = self.collect()
+        match format:
+            case "md":
+                return markdown(self.path.resolve().name, data)
+            case "csv":
+                return leaderboard(data).to_csv(index=False)
+        return data.model_dump_json(indent=2)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from archsearch.report.notebook import notebook_html
+
+        return notebook_html(self.path.resolve().name, self.collect())
 
     def splits(self) -> Splits:
         """The study's data, split as it was when the study began.
@@ -167,6 +211,78 @@ class Study:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
             return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, until)
+
+    def replay(
+        self,
+        number: int,
+        on_report: Callable[[Report], None] = lambda report: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Replayed | None:
+        """Trains a trial again from its seed, up to where it came, and changes nothing; see `archsearch.replay`."""
+        return replay(self.trial(number), self.splits(), on_report, interrupted)
+
+    def explain(
+        self,
+        seconds: float | None = None,
+        workers: int | None = None,
+        keep: Callable[[Story], None] = lambda story: None,
+        interrupted: Callable[[], bool] = lambda: False,
+        trust_code: bool = False,
+    ) -> Story:
+        """Measures what lies between the baseline and the winner, one change at a time, and keeps it in the folder.
+
+        What has been measured already is not measured again. The test set stays shut.
+
+        Args:
+            seconds: How long it may take; None is as long as it needs.
+            workers: Trainings at once; None is one a core.
+            keep: Told the story whenever it has grown.
+            interrupted: Asked a few times a second; True ends it.
+            trust_code: Whether Python code that the space names may be run.
+
+        Raises:
+            StudyError: The baseline or a winner is missing.
+        """
+        from archsearch.explain import Tried, explain, outline_story
+
+        with locked(self.folder):
+            study = open_study(self.folder)
+            records, plan = record.read(study), self.plan()
+            winner, baseline = record.pick_winner(records, self.info.prefer), record.find_baseline(records)
+            if winner is None or plan is None or baseline is None or baseline.state != "complete":
+                raise StudyError(
+                    f"{self.path}: the baseline or a winner has not run its folds yet, so there is nothing to explain; "
+                    "continue the search with more --time or more --trials"
+                )
+            drawn = {trial.number: trial.params for trial in study.get_trials(deepcopy=False)}
+            story, path = outline_story(
+                self._candidates(trust_code),
+                Tried(baseline, drawn[baseline.number]),
+                Tried(winner, drawn[winner.number]),
+                plan,
+                self.story(),
+            )
+
+            def kept(grown: Story) -> None:
+                write_whole(self.folder.story, grown.model_dump_json(indent=2))
+                keep(grown)
+
+            kept(story)
+            executor = LocalExecutor(workers or cores())
+            return explain(story, path, winner, plan, self.splits(), executor, seconds, kept, interrupted)
+
+    def story(self) -> Story | None:
+        """What `explain` has measured, or None before it was run."""
+        return read_plain(Story, self.folder.story) if self.folder.story.is_file() else None
+
+    def _candidates(self, trust_code: bool) -> Candidates:
+        info = self.info
+        if names_hypermodel(info.space_file):
+            if not trust_code:
+                raise InputError(untrusted(Path(info.space_file)))
+            recipe = HyperRecipe(batch_size=info.batch_size or BATCH_SIZE, epochs=_whole(info.epochs or EPOCHS))
+            return HyperCandidates(Path(info.space_file), info.task, recipe)
+        return SpaceCandidates(load_space(self.folder.space, trust_code), info.task)
 
     def retrained_by(self, budget: Budget) -> float | None:
         """When retraining has to be over for `budget` to be kept, in seconds since 1970; None without a limit."""
@@ -242,6 +358,32 @@ def run_search(
             interrupted=interrupted,
         ).run()
     return Study(config.out), ended
+
+
+def compare(folders: Sequence[Path], page: Path) -> "tuple[str, list[list[Cell]]]":
+    """Writes a page that sets studies side by side.
+
+    Args:
+        folders: Of two studies or more.
+        page: The HTML file to write.
+
+    Returns:
+        Which one is best, in a sentence, and the table of them (`report.compare.COLUMNS`).
+
+    Raises:
+        StudyError: A folder holds no study.
+        InputError: The page cannot be written.
+    """
+    from archsearch.report.compare import answer, names_of, render, table
+
+    studies = {
+        name: Study(folder).collect() for name, folder in zip(names_of([*map(str, folders)]), folders, strict=True)
+    }
+    try:
+        write_whole(page, render(studies))
+    except OSError as error:
+        raise InputError(f"{page}: cannot be written: {error.strerror}; choose another --out") from error
+    return answer(studies), table(studies)
 
 
 def default_folder(space: Path | None, data: str) -> Path:
@@ -346,6 +488,8 @@ def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, split
         finalists=config.finalists,
         objectives=config.objectives,
         prefer=config.prefer,
+        versions=versions(),
+        commit=commit(Path.cwd()),
     )
 
 

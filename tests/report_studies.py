@@ -12,6 +12,7 @@ from archsearch.search import folder as studies
 from archsearch.search import record as records
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
+from archsearch.search.storage import STUDY_NAME
 from archsearch.space.architecture import (
     SGD,
     Adam,
@@ -224,7 +225,8 @@ def opening(number: int, accuracy: float, opened: str = "2026-03-01T14:05:00+00:
 
 def store(folder: studies.StudyFolder, kept: list[TrialRecord]) -> optuna.Study:
     """An Optuna study in the folder's journal, with one trial a record."""
-    study = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(folder.journal))), direction="maximize")
+    storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+    study = optuna.create_study(storage=storage, study_name=STUDY_NAME, direction="maximize")
     for record in kept:
         records.write(study.ask(), record)
     return study

@@ -249,6 +249,35 @@ def test_status(cli: Cli, searched: Searched) -> None:
 
 @shared
 @pytest.mark.slow
+def test_show(cli: Cli, searched: Searched) -> None:
+    done = cli("show", searched.study.path, 0)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("trial 0 (the baseline): complete, ")
+    assert len(re.findall(r"^ +\d +[\d.]+ +[\d.]+ % ", done.out, re.MULTILINE)) == len(
+        searched.study.trial(0).fold_scores
+    )
+
+
+@shared
+@pytest.mark.slow
+def test_replay(cli: Cli, searched: Searched) -> None:
+    done = cli("replay", searched.study.path, 0)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) == len(searched.study.trial(0).reports) + 1
+    assert "trial 0 came out the same: " in done.out
+
+
+@shared
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["show", "replay"])
+def test_a_trial_that_is_not_there(cli: Cli, searched: Searched, command: str) -> None:
+    done = cli(command, searched.study.path, 999)
+    assert done.code == 2
+    assert "trial 999 is not there; found trials 0 to " in done.err
+
+
+@shared
+@pytest.mark.slow
 def test_report(cli: Cli, a_copy: Study) -> None:
     for file in (a_copy.folder.report, a_copy.folder.report_data, a_copy.folder.leaderboard):
         file.unlink()

@@ -20,10 +20,12 @@ ORDER = [
     {"search"},
     {"interop"},
     {"report"},
-    {"retrain"},
+    {"track"},
+    {"retrain", "replay", "explain"},
     {"export", "dashboard"},
     {"study"},
     {"display", "display_space"},
+    {"display_trial"},
     {"cli_space"},
     {"cli"},
 ]

@@ -1,6 +1,7 @@
 """Study → `ReportData`: everything the report shows, as plain data, and the sentences that say how far to trust it."""
 
 import shlex
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
@@ -10,9 +11,12 @@ from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from archsearch.report.story import Story
+from archsearch.report.verdict import Verdict
 from archsearch.search.budget import learn_pace, remaining_seconds
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
 from archsearch.search.objectives import front, mean_latency
+from archsearch.search.parameters import Parameter
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord, find_baseline, level, pick_winner, ranking
 from archsearch.space.architecture import Architecture, Block, Candidate, Custom, Optimizer, Stage
@@ -20,6 +24,14 @@ from archsearch.space.hyper import HyperCandidate
 
 CURVES = 10
 """How many of the best trials have their learning curves shown."""
+
+MOST_POINTS = 1000
+"""Of more complete trials only the best are drawn as dots."""
+
+MOST_SPANS = 1000
+
+MOST_PARAMETERS = 12
+"""The most important ones are shown."""
 
 NAMED = 6
 """A remark names this many trials; of more it gives the number."""
@@ -146,6 +158,23 @@ class Gain(_Data):
     standard_error: float | None
 
 
+class Span(_Data):
+    """When a trial ran.
+
+    Attributes:
+        trial: Its number.
+        state: How it ended, or that it runs.
+        worker: Who trained it, from 0: at any moment each trains one.
+        began, ended: Seconds into the search, pauses between runs left out.
+    """
+
+    trial: int
+    state: State
+    worker: int
+    began: float
+    ended: float
+
+
 class ReportData(_Data):
     """All that the page, the CSV and the JSON show.
 
@@ -162,11 +191,15 @@ class ReportData(_Data):
         others: All other trials but confirmations, by number.
         curves: Learning curves of the best `CURVES` trials, by rank, then fold.
         progress: Complete trials in the order they completed.
+        parameters: What was drawn for the complete trials that have a dot, the most important parameter first.
+        timeline: When the newest `MOST_SPANS` trials ran, in the order they began.
         winner: The retrained trial, or the first of the ranking; None if there is neither.
         baseline: The newest trial of the space's baseline; None before the first.
         gain: None if either has no score, or both are the same trial.
         retrained: The retrained model; None before `retrain`.
         openings: Every opening of the test set, oldest first.
+        verdict: What the retrained model gets right and wrong; None before `retrain`.
+        story: How the winner came about; None if that was not measured, or of another winner.
         remarks: What to keep in mind when reading the figures, one sentence or two each.
     """
 
@@ -182,16 +215,26 @@ class ReportData(_Data):
     others: tuple[Unranked, ...]
     curves: tuple[Curve, ...]
     progress: tuple[Finish, ...]
+    parameters: tuple[Parameter, ...] = ()
+    timeline: tuple[Span, ...] = ()
     winner: Contender | None
     baseline: Contender | None
     gain: Gain | None
     retrained: WinnerInfo | None
     openings: tuple[TestScore, ...]
+    verdict: Verdict | None = None
+    story: Story | None = None
     remarks: tuple[str, ...] = ()
 
 
 def collect(
-    info: StudyInfo, records: Sequence[TrialRecord], winner: WinnerInfo | None, plan: Plan | None = None
+    info: StudyInfo,
+    records: Sequence[TrialRecord],
+    winner: WinnerInfo | None,
+    plan: Plan | None = None,
+    verdict: Verdict | None = None,
+    parameters: Sequence[Parameter] = (),
+    story: Story | None = None,
 ) -> ReportData:
     """Everything the report says about a study.
 
@@ -200,19 +243,23 @@ def collect(
         records: Its trials, in any order.
         winner: The retrained model, if there is one.
         plan: What was done with the time, if that is known.
+        verdict: That model's answers on the test set, if they are known.
+        parameters: What was drawn, the most important first.
+        story: What was measured of a winner.
     """
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
+    clock = SearchClock(_spans(records))
     leader = pick_winner(records, info.prefer)
     best = _best(leader, complete, winner)
     baseline = find_baseline(records)
     states = Counter(record.state for record in records)
     data = ReportData(
         info=info,
-        command=_command(info),
+        command=command_line(info),
         counts={state: states[state] for state in get_args(State) if states[state]},
         training_seconds=sum(record.seconds for record in records),
-        search_seconds=active_seconds(_spans(records)),
+        search_seconds=clock.seconds,
         saved_seconds=_saved_seconds(records, plan) if plan else 0.0,
         plan=plan,
         ranking=_rows(complete, info.objectives),
@@ -221,12 +268,16 @@ def collect(
         curves=tuple(
             curve for rank, record in enumerate(complete[:CURVES], start=1) for curve in _curves(rank, record)
         ),
-        progress=_progress(records),
+        progress=_progress(complete, clock),
+        parameters=_of_the_best(parameters, complete),
+        timeline=_timeline(records, clock),
         winner=best,
         baseline=_contender(baseline) if baseline else None,
         gain=_gain(next((r for r in complete if best and r.number == best.trial), None), baseline),
         retrained=winner,
         openings=(*winner.tested_before, winner.test) if winner else (),
+        verdict=verdict if winner else None,
+        story=story if story and best and story.winner == best.trial else None,
     )
     return data.model_copy(update={"remarks": tuple(text for remark in REMARKS for text in remark(data))})
 
@@ -259,13 +310,36 @@ def optimizer_line(optimizer: Optimizer) -> str:
     return ", ".join([optimizer.kind, *words])
 
 
-def active_seconds(spans: Sequence[tuple[float, float]]) -> float:
-    """How long at least one of the (start, end) spans lasted: the length of their union."""
-    total, until = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return total
+class SearchClock:
+    """Time into a search, in which at least one trial ran.
+
+    Args:
+        spans: When each trial ran, as (start, end) in seconds since 1970.
+    """
+
+    def __init__(self, spans: Sequence[tuple[float, float]]) -> None:
+        self._starts: list[float] = []
+        self._ends: list[float] = []
+        for start, end in sorted(spans):
+            if self._ends and start <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+        lengths = (end - start for start, end in zip(self._starts, self._ends, strict=True))
+        self._before = [0.0, *accumulate(lengths)]
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran in all."""
+        return self._before[-1]
+
+    def at(self, moment: float) -> float:
+        """Seconds into the search at a moment."""
+        run = bisect_right(self._starts, moment) - 1
+        if run < 0:
+            return 0.0
+        return self._before[run] + min(moment, self._ends[run]) - self._starts[run]
 
 
 def savings(data: ReportData) -> str:
@@ -348,18 +422,34 @@ def _curves(rank: int, record: TrialRecord) -> Iterator[Curve]:
         )
 
 
-def _progress(records: Sequence[TrialRecord]) -> tuple[Finish, ...]:
-    finished = sorted((r.ended, r.number, fmean(r.fold_scores)) for r in ranking(records) if r.ended is not None)
+def _progress(complete: Sequence[TrialRecord], clock: SearchClock) -> tuple[Finish, ...]:
+    finished = sorted((r.ended, r.number, fmean(r.fold_scores)) for r in complete if r.ended is not None)
     best = accumulate((score for _, _, score in finished), max)
-    spans = _spans(records)
     return tuple(
-        Finish(trial=trial, seconds=_seconds_into(spans, ended), score=score, best=so_far)
+        Finish(trial=trial, seconds=clock.at(ended), score=score, best=so_far)
         for (ended, trial, score), so_far in zip(finished, best, strict=True)
     )
 
 
-def _seconds_into(spans: Sequence[tuple[float, float]], moment: float) -> float:
-    return active_seconds([(start, min(end, moment)) for start, end in spans if start < moment])
+def _timeline(records: Sequence[TrialRecord], clock: SearchClock) -> tuple[Span, ...]:
+    ran = [(span, record) for span, record in zip(_spans(records), records, strict=True) if record.reports]
+    found, free = [], list[float]()
+    for (start, end), record in sorted(ran[-MOST_SPANS:], key=lambda pair: pair[0]):
+        worker = next((number for number, until in enumerate(free) if until <= start), len(free))
+        free[worker : worker + 1] = [end]
+        found.append(
+            Span(trial=record.number, state=record.state, worker=worker, began=clock.at(start), ended=clock.at(end))
+        )
+    return tuple(found)
+
+
+def _of_the_best(parameters: Sequence[Parameter], complete: Sequence[TrialRecord]) -> tuple[Parameter, ...]:
+    shown = [record.number for record in complete[:MOST_POINTS]]
+    kept = (
+        each.model_copy(update={"values": {number: each.values[number] for number in shown if number in each.values}})
+        for each in parameters
+    )
+    return tuple(each for each in kept if each.values)[:MOST_PARAMETERS]
 
 
 def _spans(records: Sequence[TrialRecord]) -> list[tuple[float, float]]:
@@ -416,7 +506,8 @@ def _score(record: TrialRecord) -> float:
     return record.score or 0.0
 
 
-def _command(info: StudyInfo) -> str:
+def command_line(info: StudyInfo) -> str:
+    """The command that begins the study again."""
     options = {
         "data": info.data,
         "size": info.size,

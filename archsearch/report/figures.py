@@ -1,12 +1,18 @@
 """ReportData → plotly figures. Colours of text, grid and marks are left to the page, which knows light from dark."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby, pairwise
+from math import log10
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.report.collect import Contender, ReportData
+from archsearch.report.collect import MOST_POINTS, Contender, ReportData
+from archsearch.report.story import Story
+from archsearch.report.verdict import Verdict
+from archsearch.search.parameters import Parameter
 
 PALETTE = (
     "#3b82f6",
@@ -27,8 +33,10 @@ ACCENT, QUIET = PALETTE[0], "#8a8f98"
 FAINT = "4d"
 """Appended to a colour: 30 % opaque."""
 
-MOST_POINTS = 1000
-"""Of more complete trials only the best are drawn as dots."""
+STATE_COLOURS = {"complete": PALETTE[2], "confirmation": PALETTE[0], "pruned": PALETTE[4], "failed": PALETTE[7]}
+
+MOST_AXES, MOST_LINES = 7, 200
+"""Of parallel axes, and of trials that cross them."""
 
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (2 * 60.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From how many seconds on, divided by what, called what."""
@@ -113,7 +121,7 @@ def score_vs_size(data: ReportData) -> go.Figure:
 
 def best_so_far(data: ReportData) -> go.Figure:
     """The best score against time into the search, pauses left out; the dots are complete trials, the best of many."""
-    divisor, unit = next((by, name) for start, by, name in UNITS if data.search_seconds >= start)
+    divisor, unit = _unit(data.search_seconds)
     drawn = {row.trial for row in data.ranking[:MOST_POINTS]}
     dots = [finish for finish in data.progress if finish.trial in drawn]
     steps = [next(group) for _, group in groupby(data.progress, key=lambda finish: finish.best)]
@@ -139,6 +147,250 @@ def best_so_far(data: ReportData) -> go.Figure:
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
     _score_axis(figure, [finish.score for finish in (*dots, *steps)])
     return _plain(figure, height=360)
+
+
+def races(studies: Mapping[str, ReportData]) -> go.Figure:
+    """The best score of each study against time into its search."""
+    divisor, unit = _unit(max(data.search_seconds for data in studies.values()))
+    figure = go.Figure()
+    for number, (name, data) in enumerate(studies.items()):
+        steps = [next(group) for _, group in groupby(data.progress, key=lambda finish: finish.best)]
+        figure.add_scatter(
+            x=[*(step.seconds / divisor for step in steps), data.search_seconds / divisor],
+            y=[step.best for step in [*steps, *steps[-1:]]],
+            mode="lines",
+            name=name,
+            line={"color": PALETTE[number % len(PALETTE)], "width": 2, "shape": "hv"},
+            hovertemplate=f"{escape(name)} after %{{x:.1f}} {unit}: %{{y:.2%}}<extra></extra>",
+        )
+    figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
+    _score_axis(figure, [finish.best for data in studies.values() for finish in data.progress])
+    return _plain(figure, height=420)
+
+
+def story(told: Story) -> go.Figure:
+    """From the baseline's score to the winner's: what each step was worth, as far as it was run."""
+    known = [step for step in told.steps if step.score is not None]
+    scores = [step.score or 0.0 for step in known]
+    figure = go.Figure()
+    figure.add_waterfall(
+        x=[", ".join(step.names) or "baseline" for step in known] + ["winner"],
+        y=[scores[0], *(after - before for before, after in pairwise(scores)), scores[-1]],
+        measure=["absolute", *["relative"] * (len(known) - 1), "total"],
+        text=[
+            f"{scores[0]:.2%}",
+            *(f"{100 * (after - before):+.2f}" for before, after in pairwise(scores)),
+            f"{scores[-1]:.2%}",
+        ],
+        textposition="outside",
+        increasing={"marker": {"color": PALETTE[2]}},
+        decreasing={"marker": {"color": PALETTE[7]}},
+        totals={"marker": {"color": QUIET}},
+        connector={"line": {"color": QUIET, "width": 1}},
+        hovertemplate="%{x}: %{text}<extra></extra>",
+    )
+    low, high = min(scores), max(scores)
+    margin = max(0.25 * (high - low), 0.002)
+    figure.update_yaxes(tickformat=".1%", range=[low - margin, high + margin])
+    figure.update_xaxes(type="category")
+    return _plain(figure, height=380)
+
+
+def importances(data: ReportData) -> go.Figure:
+    """How much each parameter sets the best trials apart."""
+    known = [parameter for parameter in data.parameters if parameter.importance is not None]
+    figure = go.Figure()
+    figure.add_bar(
+        x=[parameter.importance for parameter in known],
+        y=[parameter.name for parameter in known],
+        orientation="h",
+        marker={"color": ACCENT},
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return _plain(figure, height=60 + 26 * len(known)).update_layout(margin={"t": 8, "b": 36}, bargap=0.35)
+
+
+def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
+    """Score of each complete trial against what was drawn for one parameter."""
+    scores = {row.trial: row.score for row in data.ranking}
+    figure = go.Figure()
+    options = [str(option) for option in parameter.options]
+    figure.add_scatter(
+        x=[str(value) if options else value for value in parameter.values.values()],
+        y=[scores[trial] for trial in parameter.values],
+        mode="markers",
+        marker={"color": ACCENT, "size": 7, "opacity": 0.5},
+        text=[f"trial {trial}" for trial in parameter.values],
+        hovertemplate="%{text}: %{y:.2%} with %{x}<extra></extra>",
+    )
+    figure.update_xaxes(
+        title=parameter.name,
+        type="category" if options else "log" if parameter.log else "linear",
+        categoryorder="array" if options else None,
+        categoryarray=options or None,
+        # Left to itself, plotly labels every digit of a decade or two.
+        dtick="D2" if parameter.log and not options else None,
+        tickformat="~g" if parameter.log and not options else None,
+    )
+    _score_axis(figure, [scores[trial] for trial in parameter.values])
+    return _plain(figure, height=260).update_layout(margin={"b": 60, "t": 12}, showlegend=False)
+
+
+def parallel(data: ReportData) -> go.Figure:
+    """The most important parameters and the score as parallel axes: a line a complete trial, the best third in blue."""
+    rows = data.ranking[:MOST_LINES]
+    trials, scores = [row.trial for row in rows], [row.score for row in rows]
+    ends = {min(scores), max(scores)}
+    axes = [
+        *(_axis(parameter, trials) for parameter in data.parameters[:MOST_AXES]),
+        _Axis("score", {row.trial: row.score for row in rows}, {score: f"{score:.1%}" for score in ends}),
+    ]
+    figure = go.Figure()
+    for row in reversed(rows):  # the best on top
+        good = row.rank <= max(1, len(rows) // 3)
+        figure.add_scatter(
+            x=[axis.name for axis in axes],
+            y=[axis.height(row.trial) for axis in axes],
+            mode="lines",
+            line={"color": ACCENT if good else QUIET, "width": 2 if good else 1},
+            opacity=0.8 if good else 0.35,
+            hoverinfo="text",
+            text=f"trial {row.trial}: {row.score:.2%}",
+            showlegend=False,
+        )
+    for axis in axes:
+        for place, text in axis.labels.items():
+            at = axis.share(place)
+            figure.add_annotation(
+                x=axis.name, y=at, text=escape(text), showarrow=False, yshift=9 if at > 0.5 else -9, font={"size": 11}
+            )
+    figure.update_yaxes(visible=False, range=[-0.12, 1.12])
+    figure.update_xaxes(type="category", tickangle=-25)
+    return _plain(figure, height=420).update_layout(margin={"l": 40, "r": 40, "t": 12, "b": 110})
+
+
+def timeline(data: ReportData) -> go.Figure:
+    """What each worker trained when, a bar a trial."""
+    divisor, unit = _unit(data.search_seconds)
+    figure = go.Figure()
+    for state in dict.fromkeys(span.state for span in data.timeline):
+        spans = [span for span in data.timeline if span.state == state]
+        figure.add_bar(
+            base=[span.began / divisor for span in spans],
+            x=[(span.ended - span.began) / divisor for span in spans],
+            y=[f"worker {span.worker}" for span in spans],
+            orientation="h",
+            name=state,
+            marker={"color": STATE_COLOURS.get(state, QUIET), "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
+            text=[f"trial {span.trial}, {state}: {span.ended - span.began:.1f} s" for span in spans],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    workers = 1 + max((span.worker for span in data.timeline), default=0)
+    figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return _plain(figure, height=140 + 34 * workers).update_layout(barmode="overlay", bargap=0.25)
+
+
+def confusion(data: ReportData) -> go.Figure:
+    """How many images of each class were taken for each other one; what is right is left out, it would outshine all."""
+    verdict, names = _verdict(data), data.info.classes
+    wrong = [
+        [None if column == row else count for column, count in enumerate(counts)]
+        for row, counts in enumerate(verdict.confusion)
+    ]
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=wrong,
+        x=names,
+        y=names,
+        colorscale=[[0.0, "rgba(217,83,79,0)"], [1.0, "rgba(217,83,79,1)"]],
+        zmin=0,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        text=[["" if not count else str(count) for count in row] for row in wrong],
+        texttemplate="%{text}",
+        hovertemplate="%{z} of class %{y} taken for %{x}<extra></extra>",
+        hoverongaps=False,
+    )
+    figure.update_xaxes(title="taken for", type="category", side="top")
+    figure.update_yaxes(title={"text": "class", "standoff": 12}, type="category", autorange="reversed")
+    figure = _plain(figure, height=min(160 + 34 * len(names), 720))
+    return figure.update_layout(margin={"t": 84, "b": 16})
+
+
+def calibration(data: ReportData) -> go.Figure:
+    """Share of right answers against the confidence they were given with; on the diagonal one may believe it."""
+    bins = _verdict(data).bins
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": QUIET, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[each.confidence for each in bins],
+        y=[each.accuracy for each in bins],
+        mode="lines+markers",
+        marker={
+            "color": ACCENT,
+            "size": [6 + 14 * (each.images / max(b.images for b in bins)) ** 0.5 for each in bins],
+        },
+        line={"color": ACCENT, "width": 1.5},
+        text=[f"{each.images:,} images" for each in bins],
+        hovertemplate="%{text}: %{y:.1%} right at a confidence of %{x:.1%}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(title="confidence", tickformat=".0%", range=[-0.02, 1.04])
+    figure.update_yaxes(title={"text": "right", "standoff": 12}, tickformat=".0%", range=[-0.02, 1.04])
+    return _plain(figure, height=360)
+
+
+def _verdict(data: ReportData) -> Verdict:
+    if data.verdict is None:
+        raise ValueError("nothing was tested")
+    return data.verdict
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One of parallel axes: where each trial crosses it, and what some places on it are called."""
+
+    name: str
+    places: Mapping[int, float]
+    labels: Mapping[float, str]
+
+    def share(self, place: float) -> float:
+        """From 0, the lower end of all places, to 1."""
+        every = [*self.places.values(), *self.labels]
+        low, high = min(every), max(every)
+        return (place - low) / (high - low) if high > low else 0.5
+
+    def height(self, trial: int) -> float | None:
+        """Where the trial crosses it; None if it does not: its line has a gap."""
+        return self.share(self.places[trial]) if trial in self.places else None
+
+
+def _axis(parameter: Parameter, trials: Sequence[int]) -> _Axis:
+    drawn = {trial: parameter.values[trial] for trial in trials if trial in parameter.values}
+    if parameter.options:
+        names = [str(option) for option in parameter.options]
+        places = {trial: float(names.index(str(value))) for trial, value in drawn.items()}
+        return _Axis(parameter.name, places, {float(place): name for place, name in enumerate(names)})
+    numbers = {trial: float(value) for trial, value in drawn.items()}
+    places = {trial: log10(number) if parameter.log else number for trial, number in numbers.items()}
+    ends = {end(places.values()) for end in (min, max)} if places else set[float]()
+    return _Axis(parameter.name, places, {end: f"{10**end if parameter.log else end:.3g}" for end in ends})
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    return next((by, name) for start, by, name in UNITS if seconds >= start)
 
 
 def _settled(curves: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """ReportData → report.html, leaderboard.csv and report.json in the study's folder. The page needs no network."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from math import sqrt
@@ -14,9 +14,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
-from archsearch.report.collect import ReportData, Unranked
+from archsearch.report.classes import class_scores
+from archsearch.report.collect import MOST_POINTS, ReportData, Unranked
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
+from archsearch.report.story import Story, StoryStep, Worth, memory_sentence, worth
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
+from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value
 
 SHOWN = 20
@@ -27,11 +30,10 @@ MOST_ROWS = 500
 
 MINUS = "\N{MINUS SIGN}"
 
-FIGURES: Mapping[str, Callable[[ReportData], go.Figure]] = {
-    "curves": figures.learning_curves,
-    "size": figures.score_vs_size,
-    "progress": figures.best_so_far,
-}
+SLICES = 6
+"""So many parameters have a picture of their own."""
+MOST_CLASSES = 30
+"""With more classes, those that are named right least often have a row, and there is no matrix of all."""
 
 
 def write_report(folder: StudyFolder, data: ReportData) -> None:
@@ -57,9 +59,9 @@ def leaderboard(data: ReportData) -> pd.DataFrame:
 
 def render(study: str, data: ReportData) -> str:
     """The page of the study called `study`, as one HTML document that loads nothing."""
-    drawn = {name: json.loads(draw(data).to_json()) for name, draw in FIGURES.items()} if data.ranking else {}
+    drawn = {name: json.loads(figure.to_json()) for name, figure in _figures(data)}
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             study=study,
@@ -70,17 +72,59 @@ def render(study: str, data: ReportData) -> str:
             digits=digits(data.info.train_images),
             test_digits=digits(data.info.test_images),
             test=data.retrained.test if data.retrained else None,
+            class_rows=class_scores(data.verdict)[:MOST_CLASSES] if data.verdict else [],
+            most_classes=MOST_CLASSES,
             diagram=_diagram(data),
             values=_values(data),
+            story_rows=_story_rows(data.story) if data.story else [],
+            memory=memory_sentence(data.story.memory) if data.story and data.story.memory else "",
+            slices=len(_varied(data)) if len(data.ranking) > 1 else 0,
             figures=drawn,
             plotly=Markup(get_plotlyjs()) if drawn else "",
             shown=SHOWN,
             piece=PIECE,
             most_rows=MOST_ROWS,
-            most_points=figures.MOST_POINTS,
+            most_points=MOST_POINTS,
             others=listed(data.others),
         )
     )
+
+
+def _figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
+    """Each figure with the id of its place."""
+    if data.ranking:
+        yield "progress", figures.best_so_far(data)
+        yield "curves", figures.learning_curves(data)
+        yield "size", figures.score_vs_size(data)
+    if data.story and len(data.story.steps) > 1:
+        yield "story", figures.story(data.story)
+    if any(parameter.importance for parameter in data.parameters):
+        yield "importances", figures.importances(data)
+    if len(data.ranking) > 1:
+        for number, parameter in enumerate(_varied(data)):
+            yield f"slice-{number}", figures.slice_of(data, parameter)
+        if len(data.parameters) > 1:
+            yield "parallel", figures.parallel(data)
+    if data.timeline:
+        yield "timeline", figures.timeline(data)
+    if data.verdict:
+        if len(data.info.classes) <= MOST_CLASSES and data.verdict.mistakes:
+            yield "confusion", figures.confusion(data)
+        yield "calibration", figures.calibration(data)
+
+
+def _story_rows(told: Story) -> list[tuple[StoryStep, Worth | None]]:
+    """Each step with what it was worth against the last one that was run."""
+    found: list[tuple[StoryStep, Worth | None]] = []
+    before: StoryStep | None = None
+    for step in told.steps:
+        found.append((step, worth(before, step) if before else None))
+        before = step if step.fold_scores else before
+    return found
+
+
+def _varied(data: ReportData) -> list[Parameter]:
+    return [parameter for parameter in data.parameters if len(parameter.values) > 1][:SLICES]
 
 
 def listed(others: Sequence[Unranked]) -> list[Unranked]:
@@ -160,8 +204,9 @@ def _values(data: ReportData) -> list[tuple[str, Value, Value | None]]:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, which escape what they are given."""
+    made = Environment(
         loader=PackageLoader("archsearch.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
@@ -176,5 +221,5 @@ def _environment() -> Environment:
         "moment": moment,
         "binomial_error": binomial_error,
     }
-    environment.filters.update(filters)
-    return environment
+    made.filters.update(filters)
+    return made

@@ -4,8 +4,10 @@ reports/<study>/
 ├── study.json       what the study is: `StudyInfo`
 ├── space.yaml       the space as it was; space.py for a HyperModel; code that it names
 ├── journal.log      the Optuna study
+├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
-└── best/            model.keras, model.json (`WinnerInfo`), and exports/, which go when another model takes their place
+└── best/            model.keras, model.json (`WinnerInfo`), test.json (its answers on the test set) and exports/, which
+                     go when another model takes their place
 """
 
 import os
@@ -24,7 +26,7 @@ class _Info(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Info = TypeVar("Info", bound=_Info)
+Plain = TypeVar("Plain", bound=BaseModel)
 
 
 class StudyInfo(_Info):
@@ -57,6 +59,8 @@ class StudyInfo(_Info):
         batch_size, first_rung, finalists: Likewise.
         objectives: What is wanted: accuracy, and what is to be small.
         prefer: Which of the best wins: `accuracy`, or `small`.
+        versions: Of Python and the libraries that the search began with.
+        commit: Of the Git repository that it was begun in, with `+` if that had changes; empty outside of one.
     """
 
     version: str
@@ -87,6 +91,8 @@ class StudyInfo(_Info):
     finalists: int | None = None
     objectives: tuple[str, ...] = ("accuracy",)
     prefer: str = "accuracy"
+    versions: dict[str, str] = {}
+    commit: str = ""
 
 
 class TestScore(_Info):
@@ -180,12 +186,20 @@ class StudyFolder:
         return self.path / "leaderboard.csv"
 
     @property
+    def story(self) -> Path:
+        return self.path / "story.json"
+
+    @property
     def model(self) -> Path:
         return self.path / "best" / "model.keras"
 
     @property
     def winner(self) -> Path:
         return self.path / "best" / "model.json"
+
+    @property
+    def verdict(self) -> Path:
+        return self.path / "best" / "test.json"
 
     @property
     def exports(self) -> Path:
@@ -198,14 +212,15 @@ class StudyFolder:
                 f"{self.path}: no study here (study.json is missing); expected a folder that "
                 "'archsearch search … --out FOLDER' made"
             )
-        return _parse(StudyInfo, self.info)
+        return read_plain(StudyInfo, self.info)
 
     def read_winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""
-        return _parse(WinnerInfo, self.winner) if self.winner.is_file() else None
+        return read_plain(WinnerInfo, self.winner) if self.winner.is_file() else None
 
 
-def _parse(kind: type[Info], path: Path) -> Info:
+def read_plain(kind: type[Plain], path: Path) -> Plain:
+    """The file's JSON as `kind`. Raises StudyError if it is something else."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -185,9 +185,14 @@ class _Journal(JournalFileBackend):
             self._written.release()
 
 
+def journal(folder: StudyFolder) -> JournalFileBackend:
+    """The journal file in `folder`, made if it is not there."""
+    return _Journal(folder.journal)
+
+
 def open_storage(folder: StudyFolder) -> JournalStorage:
     """The storage in `folder`, made if it is not there."""
-    return JournalStorage(_Journal(folder.journal))
+    return JournalStorage(journal(folder))
 
 
 def create_study(folder: StudyFolder, objectives: Sequence[str]) -> optuna.Study:

@@ -165,6 +165,12 @@ class Trainer:
             self._score(pixels, labels)
         return self._mean(len(indices))
 
+    def probabilities(self, images: ImageSet, indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What the network as it is says of each image: (n, classes) float32."""
+        answer = tf.function(self._answer_step, self._batch[:1], autograph=False)
+        batches = ordered_batches(images, indices, EVALUATION_BATCH)
+        return np.concatenate([answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
+
     def model(self) -> keras.Model:
         """The network as it is, as the model to ship (`build`)."""
         model = build(self._candidate.architecture)
@@ -172,7 +178,8 @@ class Trainer:
         return model
 
     def _train_step(self, pixels: Any, labels: Any, rate: Any) -> None:
-        parts = [self._gradients(*part, tf.shape(labels)[0]) for part in self._parts(pixels, labels)]
+        count = tf.shape(labels)[0]
+        parts = [self._gradients(some, of_some, count) for some, of_some in self._parts(pixels, labels)]
         gradients = parts[0] if len(parts) == 1 else [tf.add_n(same) for same in zip(*parts, strict=True)]
         self._optimizer.apply(gradients, rate)
 
@@ -198,13 +205,17 @@ class Trainer:
             logits = self._model(tf.cast(some, tf.float32), training=False)
             self._count(cross_entropy(logits, of_some), logits, of_some)
 
-    def _parts(self, pixels: Any, labels: Any) -> list[tuple[Any, Any]]:
+    def _answer_step(self, pixels: Any) -> Any:
+        logits = [self._model(tf.cast(some, tf.float32), training=False) for (some,) in self._parts(pixels)]
+        return tf.nn.softmax(tf.concat(logits, axis=0))
+
+    def _parts(self, *batch: Any) -> list[tuple[Any, ...]]:
         if self._branches == 1:
-            return [(pixels, labels)]
-        count, each = tf.shape(labels)[0], tf.shape(labels)[0] // self._branches
+            return [batch]
+        count, each = tf.shape(batch[0])[0], tf.shape(batch[0])[0] // self._branches
         sizes = [each] * (self._branches - 1)
         sizes.append(count - sum(sizes))
-        split = (tf.split(batch, tf.stack(sizes), num=self._branches) for batch in (pixels, labels))
+        split = (tf.split(of_all, tf.stack(sizes), num=self._branches) for of_all in batch)
         return list(zip(*split, strict=True))
 
     def _count(self, losses: Any, logits: Any, labels: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from report_studies import EPOCHS, PLAN, baseline, drawn, info, new_folder, opening, search, store, trial, winner_of
 
-from archsearch.report.collect import active_seconds, architecture_line, collect, optimizer_line, savings
+from archsearch.report.collect import SearchClock, architecture_line, collect, optimizer_line, savings
 from archsearch.search import record as records
 from archsearch.search.record import TrialRecord, joined, ranking
 from archsearch.space.architecture import SGD, Candidate, Custom, Lion, Stage
@@ -236,9 +236,11 @@ def test_curves_are_of_the_best_ten_fold_by_fold() -> None:
     assert first.val_accuracy[-1] == ranking(kept)[0].fold_scores[0]
 
 
-def test_active_seconds_are_the_union_of_the_spans() -> None:
-    assert active_seconds([]) == 0.0
-    assert active_seconds([(10.0, 20.0), (0.0, 5.0), (12.0, 15.0), (18.0, 25.0)]) == 20.0
+def test_time_into_a_search_leaves_pauses_out() -> None:
+    assert SearchClock([]).seconds == 0.0
+    clock = SearchClock([(10.0, 20.0), (0.0, 5.0), (12.0, 15.0), (18.0, 25.0)])
+    assert clock.seconds == 20.0
+    assert [clock.at(moment) for moment in (-1.0, 3.0, 7.0, 10.0, 14.0, 30.0)] == [0.0, 3.0, 5.0, 5.0, 9.0, 20.0]
 
 
 def test_pauses_do_not_count_and_an_interrupted_trial_counts_what_it_trained() -> None:

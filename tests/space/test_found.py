@@ -99,7 +99,7 @@ def test_a_sample_costs_in_all_what_it_is_counted_to_cost() -> None:
     task = Task(height=8, width=8, channels=1, classes=10)
     candidate = sample(space, FixedChooser({}), task)
     console = Console(width=120, record=True, file=StringIO())
-    console.print(candidate_view(1, candidate))
+    console.print(candidate_view("candidate 1", candidate))
     (total,) = [line for line in console.export_text().splitlines() if line.startswith("all")]
     assert total.split() == ["all", "194", "11.5k"]
     assert cost(candidate.architecture).flops == 11_498

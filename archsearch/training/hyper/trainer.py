@@ -92,6 +92,11 @@ class HyperTrainer:
             right += int((given.argmax(axis=1) == labels).sum())
         return Score(loss / len(indices), right / len(indices))
 
+    def probabilities(self, images: ImageSet, indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What the model as it is says of each image: (n, classes) float32."""
+        batches = ordered_batches(images, indices, EVALUATION_BATCH)
+        return np.concatenate([self._shipped.predict_on_batch(pixels.astype(np.float32)) for pixels, _ in batches])
+
     def model(self) -> keras.Model:
         """The model as it is, as the one to ship (`shipped`); untrained before `train`."""
         if self._shipped is None:

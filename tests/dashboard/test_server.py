@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 from searches import Cli, Searched, background, contents
+from spaces import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
 
@@ -47,6 +48,19 @@ def test_the_dashboard_shows_the_study(searched: Searched) -> None:
         assert [trial["values"] for trial in trials if trial["state"] == "Complete"] == [
             [trial.score] for trial in kept if trial.state == "complete"
         ]
+        details = get(f"{url}/api/studies/{study['study_id']}?after=0")
+        first = details["trials"][0]
+        assert {fact["key"] for fact in first["user_attrs"]} >= {"state", "architecture", "parameters", "score"}
+        assert first["note"]["body"].startswith("## Trial 0, the baseline: complete")
+        assert details["note"]["body"].startswith(f"## {searched.study.path.name}")
+        assert SMALL.strip() in details["note"]["body"]
+        assert {plot["id"] for plot in details["plotly_graph_objects"]} >= {"best-so-far", "workers"}
+        for picture in first["artifacts"]:
+            where = f"{url}/artifacts/{study['study_id']}/{first['trial_id']}/{picture['artifact_id']}"
+            with urlopen(where, timeout=30) as answer:
+                assert answer.headers["Content-Type"] == "image/svg+xml"
+                assert answer.read().startswith(b"<svg")
+        assert [picture["filename"] for picture in first["artifacts"]] == ["architecture.svg", "learning-curve.svg"]
         dashboard.ctrl_c()
         done = dashboard.finish()
         assert done.code in (0, 128 + signal.SIGINT)

@@ -1,11 +1,10 @@
-"""Optuna's dashboard on a study, also while it runs."""
+"""Serves Optuna's dashboard on a study, also while it runs."""
 
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from archsearch.search.folder import StudyFolder
-from archsearch.search.storage import open_storage
 
 
 def serve(study: Path, host: str, port: int, ready: Callable[[], None] = lambda: None) -> None:
@@ -23,9 +22,12 @@ def serve(study: Path, host: str, port: int, ready: Callable[[], None] = lambda:
     """
     from optuna_dashboard import run_server
 
+    from archsearch.dashboard.view import Pictures, StudyView
+
     folder = StudyFolder(study)
     folder.read_info()
     # The server says that it listens before it tries to.
     socket.create_server((host, port)).close()
     ready()
-    run_server(open_storage(folder), host, port)
+    view = StudyView(folder)
+    run_server(view, host, port, Pictures(view))

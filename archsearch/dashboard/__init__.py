@@ -1,0 +1,1 @@
+"""Optuna's dashboard, with what archsearch knows of a study."""

@@ -1,0 +1,167 @@
+"""A study as the dashboard shows it: its journal, and on top what is worked out of it when somebody looks.
+
+Nothing of this is written: the search is not slowed by notes that nobody reads, and a study copied from elsewhere has
+them, too.
+"""
+
+import json
+import time
+from collections.abc import Callable, Container, Iterator
+from copy import copy
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import optuna
+import plotly.graph_objects as go
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import JournalStorage
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from archsearch.dashboard.notes import facts, study_note, trial_note
+from archsearch.report import figures
+from archsearch.report.collect import ReportData, collect
+from archsearch.report.curve import learning_curve_svg
+from archsearch.report.diagram import architecture_svg
+from archsearch.report.verdict import Verdict
+from archsearch.search.coordinator import PLAN
+from archsearch.search.folder import StudyFolder, read_plain
+from archsearch.search.parameters import parameters
+from archsearch.search.plan import Plan
+from archsearch.search.record import ATTRIBUTE, TrialRecord, joined, ranking
+from archsearch.search.storage import STUDY_NAME, journal
+from archsearch.space.architecture import Candidate
+
+NOTED_BEST, NOTED_NEWEST = 100, 200
+"""So many trials have a note; the dashboard's time to look for one grows with how many there are."""
+REST = 20.0
+"""What is shown of a whole study is worked out anew after so many times as long as that took."""
+ARTIFACTS = {"a": "architecture.svg", "c": "learning-curve.svg"}
+"""By the last letter of its identity, which has to be a hexadecimal number."""
+
+PLOTS: dict[str, Callable[[ReportData], go.Figure]] = {
+    "best-so-far": figures.best_so_far,
+    "score-against-size": figures.score_vs_size,
+    "importances": figures.importances,
+    "workers": figures.timeline,
+}
+
+
+class StudyView(JournalStorage):
+    """The storage that the dashboard is given."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        super().__init__(journal(folder))
+        self._folder = folder
+        self._shown: dict[int, FrozenTrial] = {}
+        self._records: dict[int, TrialRecord] = {}
+        self._made: dict[str, Any] = {}
+        self._next = 0.0
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """All trials, each with its facts instead of its whole record."""
+        return [self._show(trial) for trial in super().get_all_trials(study_id, deepcopy=False, states=states)]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """One of them."""
+        return self._show(super().get_trial(trial_id))
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Notes and figures, and on top whatever a user has written in the dashboard."""
+        return self._notes(study_id) | super().get_study_system_attrs(study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """The study, with the same."""
+        studies = super().get_all_studies()
+        for study in studies:
+            study.system_attrs = self._notes(study._study_id) | study.system_attrs
+        return studies
+
+    def record(self, number: int) -> TrialRecord | None:
+        """What is known of a trial; None if it died before it was sampled."""
+        return self._records.get(number)
+
+    def _show(self, trial: FrozenTrial) -> FrozenTrial:
+        if trial.number in self._shown:
+            return self._shown[trial.number]
+        if ATTRIBUTE not in trial.user_attrs:
+            return trial
+        record = TrialRecord.model_validate(trial.user_attrs[ATTRIBUTE])
+        shown = copy(trial)
+        shown.user_attrs = facts(record)
+        shown._system_attrs = trial._system_attrs | dict(_artifacts(record))
+        self._records[trial.number] = record
+        if trial.state.is_finished():
+            self._shown[trial.number] = shown
+        return shown
+
+    def _notes(self, study_id: int) -> dict[str, Any]:
+        if time.monotonic() >= self._next:
+            began = time.monotonic()
+            self._made = dict(self._make_notes(study_id))
+            self._next = time.monotonic() + REST * (time.monotonic() - began)
+        return self._made
+
+    def _make_notes(self, study_id: int) -> Iterator[tuple[str, Any]]:
+        trials = self.get_all_trials(study_id, deepcopy=False)
+        records = joined([self._records[t.number] for t in trials if t.number in self._records])
+        kept = super().get_study_user_attrs(study_id).get(PLAN)
+        study = optuna.load_study(storage=JournalStorage(journal(self._folder)), study_name=STUDY_NAME)
+        data = collect(
+            self._folder.read_info(),
+            records,
+            self._folder.read_winner(),
+            Plan.model_validate(kept) if kept else None,
+            read_plain(Verdict, self._folder.verdict) if self._folder.verdict.is_file() else None,
+            parameters(study, records),
+        )
+        space = self._folder.space.read_text() if self._folder.space.is_file() else ""
+        yield from _note("dashboard:", study_note(self._folder.path.resolve().name, data, space))
+        ids = {trial.number: trial._trial_id for trial in trials}
+        noted = {r.number: r for r in (*ranking(records)[:NOTED_BEST], *records[-NOTED_NEWEST:])}
+        for record in noted.values():
+            yield from _note(f"dashboard:{ids[record.number]}:", trial_note(record))
+        if data.ranking:
+            for name, draw in PLOTS.items():
+                yield f"dashboard:plot_data:{name}:0", draw(data).to_json()
+
+
+class Pictures:
+    """Each trial's diagram and learning curve, drawn when they are asked for (Optuna's `ArtifactStore`)."""
+
+    def __init__(self, view: StudyView) -> None:
+        self._view = view
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """The picture as a file. Raises ArtifactNotFound if there is none."""
+        number, _, kind = artifact_id.partition("-")
+        record = self._view.record(int(number)) if number.isdigit() else None
+        if record is not None and kind == "a" and isinstance(record.candidate, Candidate):
+            return BytesIO(architecture_svg(record.candidate.architecture).encode())
+        if record is not None and kind == "c" and record.reports:
+            return BytesIO(learning_curve_svg(record.reports).encode())
+        raise ArtifactNotFound(f"there is no picture {artifact_id}")
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Nothing is kept: pictures are drawn."""
+        raise NotImplementedError("this dashboard keeps no files")
+
+    def remove(self, artifact_id: str) -> None:
+        """There is nothing to remove."""
+
+
+def _artifacts(record: TrialRecord) -> Iterator[tuple[str, str]]:
+    there = {"a": isinstance(record.candidate, Candidate), "c": bool(record.reports)}
+    for kind, name in ARTIFACTS.items():
+        if there[kind]:
+            identity = f"{record.number}-{kind}"
+            described = {"artifact_id": identity, "filename": name, "mimetype": "image/svg+xml", "encoding": None}
+            yield f"artifacts:{identity}", json.dumps(described)
+
+
+def _note(prefix: str, text: str) -> Iterator[tuple[str, Any]]:
+    """A note under the keys by which the dashboard finds it."""
+    yield f"{prefix}note_ver", 1
+    yield f"{prefix}note_str:0", text

@@ -1,0 +1,93 @@
+"""ReportData → Markdown: what one pastes into a pull request or a paper."""
+
+from collections.abc import Iterator, Sequence
+
+from archsearch.report.collect import ReportData
+from archsearch.report.page import digits
+
+ROWS = 10
+"""Of the ranking."""
+
+
+def markdown(study: str, data: ReportData) -> str:
+    """The answer, the best of the ranking, the remarks, and the command that does it again."""
+    return "\n".join(
+        [
+            f"## {study}",
+            "",
+            *_answer(data),
+            "",
+            *_ranking(data),
+            *(f"- {remark}" for remark in data.remarks),
+            "",
+            f"± is one standard error. {data.info.data}, {data.info.train_images:,} images to search on and "
+            f"{data.info.test_images:,} to test, archsearch {data.info.version}, seed {data.info.seed}:",
+            "",
+            "```",
+            data.command,
+            "```",
+        ]
+    )
+
+
+def _answer(data: ReportData) -> Iterator[str]:
+    winner = data.winner
+    if winner is None:
+        yield "There is no winner yet."
+        return
+    decimals = digits(data.info.train_images)
+    yield (
+        f"**Trial {winner.trial}**: {_score(winner.score, winner.standard_error, decimals)} cross-validated, "
+        f"{winner.parameters:,} parameters."
+    )
+    if data.retrained:
+        test = data.retrained.test
+        yield (
+            f"Retrained on {data.retrained.trained_on:,} images, it gets "
+            f"{100 * test.accuracy:.{digits(test.images)}f} % of {test.images:,} test images right."
+        )
+    if data.gain and data.baseline:
+        error = f" ± {100 * data.gain.standard_error:.{decimals}f}" if data.gain.standard_error is not None else ""
+        yield (
+            f"That is {100 * data.gain.mean:+.{decimals}f}{error} percentage points against the baseline "
+            f"({_score(data.baseline.score, None, decimals)}, {data.baseline.parameters:,} parameters)."
+        )
+
+
+def _ranking(data: ReportData) -> Iterator[str]:
+    if not data.ranking:
+        return
+    decimals = digits(data.info.train_images)
+    yield line(["#", "trial", "score", "parameters", "FLOPs", "architecture"])
+    yield line(["--:", "--:", "---", "--:", "--:", "---"])
+    for row in data.ranking[:ROWS]:
+        level = ", level with the best" if row.level and row.rank > 1 else ""
+        yield line(
+            [
+                str(row.rank),
+                str(row.trial),
+                _score(row.score, row.standard_error, decimals) + level,
+                f"{row.parameters:,}",
+                f"{row.flops:,}" if row.flops else "–",
+                f"`{cell(row.architecture)}`",
+            ]
+        )
+    if len(data.ranking) > ROWS:
+        yield f"\n{len(data.ranking) - ROWS} more in leaderboard.csv."
+    yield ""
+
+
+def line(cells: Sequence[str]) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def cell(text: str) -> str:
+    """Text as it can stand in a table."""
+    return text.replace("|", "\\|")
+
+
+def _score(score: float | None, error: float | None, decimals: int) -> str:
+    if score is None:
+        return "–"
+    return f"{100 * score:.{decimals}f}" + (f" ± {100 * error:.{decimals}f}" if error is not None else "") + " %"

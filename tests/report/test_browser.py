@@ -1,0 +1,143 @@
+"""The report in a real browser: what moves, moves; nothing is asked for outside; it fits a phone."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, Route, expect, sync_playwright
+from report_studies import PLAN, info, search, winner_of
+
+from archsearch.report import page as pages
+from archsearch.report.collect import collect
+from archsearch.report.verdict import judge
+from archsearch.search.parameters import Parameter
+from archsearch.search.record import ranking
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, as in 'apt-get install chromium'"),
+]
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+COMPLETE = 40
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with everything on it."""
+    kept = search(COMPLETE, 12)
+    labels = np.arange(360, dtype=np.int32) % 10
+    probabilities = np.full((360, 10), 0.01, np.float32)
+    probabilities[np.arange(360), np.where(labels == 3, 8, labels)] = 0.91
+    verdict = judge(np.full((360, 8, 8, 1), 128, np.uint8), labels, probabilities)
+    drawn = [
+        Parameter(name="depth", importance=0.7, log=False, options=(), values={r.number: r.number % 4 for r in kept}),
+        Parameter(
+            name="rate", importance=0.3, log=True, options=(), values={r.number: 0.1 ** (r.number % 3) for r in kept}
+        ),
+    ]
+    data = collect(info(), kept, winner_of(ranking(kept)[0], 324 / 360), PLAN, verdict, drawn)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(pages.render("digits", data))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser_page: Page, report: Path) -> Iterator[Page]:
+    """The report, drawn; whatever it complains of or asks for outside fails the test."""
+    complaints: list[str] = []
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    browser_page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    browser_page.on("pageerror", lambda error: complaints.append(str(error)))
+    browser_page.route(re.compile("^https?:"), refuse)
+    browser_page.set_viewport_size({"width": 1280, "height": 900})
+    browser_page.goto(report.as_uri())
+    browser_page.wait_for_selector("#calibration .plot-container")
+    yield browser_page
+    browser_page.unroute_all()
+    assert complaints == []
+    assert asked == []
+
+
+def column(page: Page, number: int) -> list[str]:
+    return page.locator(f"#ranking tbody tr:visible td:nth-child({number})").all_inner_texts()
+
+
+def test_the_ranking_is_sorted_by_a_click_both_ways(opened: Page) -> None:
+    assert [int(rank) for rank in column(opened, 1)] == list(range(1, pages.SHOWN + 1))
+    parameters = opened.locator("#ranking thead button", has_text="parameters")
+    parameters.click()
+    sizes = [int(text.replace(",", "")) for text in column(opened, 5)]
+    assert sizes == sorted(sizes)
+    parameters.click()
+    sizes = [int(text.replace(",", "")) for text in column(opened, 5)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_ranking_is_filtered_as_one_types(opened: Page) -> None:
+    opened.get_by_label("Filter the ranking").fill("residual flatten")
+    found = opened.locator("#ranking tbody tr:visible").all_inner_texts()
+    every = opened.locator("#ranking tbody tr").all_inner_texts()
+    assert len(found) == sum("residual" in row and "flatten" in row for row in map(str.lower, every)) > 0
+    opened.get_by_label("Filter the ranking").fill("")
+    assert len(column(opened, 1)) == pages.SHOWN
+
+
+def test_all_rows_are_shown_on_demand(opened: Page) -> None:
+    opened.get_by_role("button", name=f"Show all {COMPLETE}").click()
+    assert len(column(opened, 1)) == COMPLETE
+    expect(opened.get_by_role("button", name=f"Show all {COMPLETE}")).to_have_count(0)
+
+
+def test_a_curve_is_hidden_by_a_click_on_its_name(opened: Page) -> None:
+    shown = opened.locator("#curves .scatterlayer .trace:visible")
+    before = shown.count()
+    opened.locator("#curves .legendtoggle").first.click()
+    opened.wait_for_timeout(600)  # plotly waits whether a second click comes
+    assert shown.count() < before
+
+
+def test_every_figure_is_drawn(opened: Page) -> None:
+    places = opened.locator(".plot").evaluate_all("places => places.map(place => place.id)")
+    assert {"progress", "curves", "size", "importances", "slice-0", "parallel", "timeline", "confusion"} <= set(places)
+    drawn = opened.locator(".plot .plot-container").count()
+    assert drawn == len(places)
+
+
+@pytest.mark.parametrize("width", [360, 820, 1600])
+def test_nothing_sticks_out(opened: Page, width: int) -> None:
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.wait_for_timeout(500)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    higher = """() => [...document.querySelectorAll(".plot")].filter(
+        place => place.querySelector(".svg-container").offsetHeight > place.offsetHeight + 1
+    ).map(place => place.id)"""
+    assert opened.evaluate(higher) == [], "they cover what is below them"
+
+
+def test_dark_is_drawn_anew(opened: Page) -> None:
+    def ink() -> str:
+        return str(opened.locator("#progress .xtitle").first.evaluate("text => getComputedStyle(text).fill"))
+
+    light = ink()
+    opened.emulate_media(color_scheme="dark")
+    opened.wait_for_timeout(300)
+    assert ink() != light
+    opened.emulate_media(color_scheme="light")
