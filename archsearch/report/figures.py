@@ -36,7 +36,7 @@ FAINT = "4d"
 STATE_COLOURS = {"complete": PALETTE[2], "confirmation": PALETTE[0], "pruned": PALETTE[4], "failed": PALETTE[7]}
 
 MOST_AXES, MOST_LINES = 7, 200
-"""Of parallel axes, and of trials that cross them."""
+"""Of parallel axes, and of trials that cross them or are set against one parameter."""
 
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (2 * 60.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From how many seconds on, divided by what, called what."""
@@ -213,16 +213,17 @@ def importances(data: ReportData) -> go.Figure:
 
 
 def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
-    """Score of each complete trial against what was drawn for one parameter."""
-    scores = {row.trial: row.score for row in data.ranking}
+    """Score against what was drawn for one parameter, of the best `MOST_LINES` complete trials."""
+    scores = {row.trial: row.score for row in data.ranking[:MOST_LINES]}
+    drawn = {trial: value for trial, value in parameter.values.items() if trial in scores}
     figure = go.Figure()
     options = [str(option) for option in parameter.options]
     figure.add_scatter(
-        x=[str(value) if options else value for value in parameter.values.values()],
-        y=[scores[trial] for trial in parameter.values],
+        x=[str(value) if options else value for value in drawn.values()],
+        y=[scores[trial] for trial in drawn],
         mode="markers",
         marker={"color": ACCENT, "size": 7, "opacity": 0.5},
-        text=[f"trial {trial}" for trial in parameter.values],
+        text=[f"trial {trial}" for trial in drawn],
         hovertemplate="%{text}: %{y:.2%} with %{x}<extra></extra>",
     )
     figure.update_xaxes(
@@ -234,7 +235,7 @@ def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
         dtick="D2" if parameter.log and not options else None,
         tickformat="~g" if parameter.log and not options else None,
     )
-    _score_axis(figure, [scores[trial] for trial in parameter.values])
+    _score_axis(figure, [scores[trial] for trial in drawn])
     return _plain(figure, height=260).update_layout(margin={"b": 60, "t": 12}, showlegend=False)
 
 
@@ -278,15 +279,14 @@ def timeline(data: ReportData) -> go.Figure:
     for state in dict.fromkeys(span.state for span in data.timeline):
         spans = [span for span in data.timeline if span.state == state]
         figure.add_bar(
-            base=[span.began / divisor for span in spans],
-            x=[(span.ended - span.began) / divisor for span in spans],
+            base=[round(span.began / divisor, 3) for span in spans],
+            x=[round((span.ended - span.began) / divisor, 3) for span in spans],
             y=[f"worker {span.worker}" for span in spans],
             orientation="h",
             name=state,
             marker={"color": STATE_COLOURS.get(state, QUIET), "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
-            text=[f"trial {span.trial}, {state}: {span.ended - span.began:.1f} s" for span in spans],
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
+            customdata=[(span.trial, round(span.ended - span.began, 1)) for span in spans],
+            hovertemplate=f"trial %{{customdata[0]}}, {state}: %{{customdata[1]}} s<extra></extra>",
         )
     workers = 1 + max((span.worker for span in data.timeline), default=0)
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")

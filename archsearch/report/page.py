@@ -85,6 +85,7 @@ def render(study: str, data: ReportData) -> str:
             piece=PIECE,
             most_rows=MOST_ROWS,
             most_points=MOST_POINTS,
+            most_lines=figures.MOST_LINES,
             others=listed(data.others),
         )
     )

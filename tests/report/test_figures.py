@@ -1,10 +1,13 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from report_studies import EPOCHS, info, search, winner_of
 
 from archsearch.report.collect import collect
-from archsearch.report.figures import best_so_far, learning_curves, score_vs_size
+from archsearch.report.figures import best_so_far, learning_curves, parallel, score_vs_size, story, timeline
+from archsearch.report.story import Story, StoryStep
+from archsearch.search.parameters import Parameter
 from archsearch.search.record import ranking
 
 
@@ -70,3 +73,41 @@ def test_figures_of_hardly_anything(count: int) -> None:
     data = collect(info(), search(count), None)
     for draw in (learning_curves, score_vs_size, best_so_far):
         assert draw(data).to_json()
+
+
+def test_the_timeline_has_a_bar_a_trial_on_the_worker_that_ran_it() -> None:
+    data = collect(info(), search(6, 4), None)
+    figure = timeline(data)
+    bars = {
+        trial: (base, length, worker)
+        for trace in figure.data
+        for (trial, _), base, length, worker in zip(trace.customdata, trace.base, trace.x, trace.y, strict=True)
+    }
+    assert set(bars) == {span.trial for span in data.timeline}
+    for worker in {worker for _, _, worker in bars.values()}:
+        own = sorted((base, base + length) for base, length, of in bars.values() if of == worker)
+        assert all(end <= start + 0.002 for (_, end), (start, _) in pairwise(own)), "one at a time"
+
+
+def test_parallel_axes_have_a_gap_where_a_trial_has_no_such_parameter() -> None:
+    kept = search(3)
+    first, second, third = (row.trial for row in collect(info(), kept, None).ranking)
+    drawn = [
+        Parameter(name="kind", importance=None, log=False, options=("a", "b"), values={first: "b", second: "a"}),
+        Parameter(name="rate", importance=None, log=True, options=(), values={first: 0.1, second: 1e-3, third: 1e-2}),
+    ]
+    figure = parallel(collect(info(), kept, None, parameters=drawn))
+    lines = {trace.text.split(":")[0]: list(trace.y) for trace in figure.data}
+    assert lines[f"trial {first}"] == [1.0, 1.0, 1.0]
+    assert lines[f"trial {second}"][:2] == [0.0, 0.0]
+    assert lines[f"trial {third}"][:2] == [None, pytest.approx(0.5)]
+
+
+def test_the_waterfall_ends_at_the_winner_and_leaves_out_what_was_not_run() -> None:
+    steps = [
+        StoryStep(names=names, digest=str(scores), architecture="a", parameters=1, fold_scores=scores)
+        for names, scores in (((), (0.9,)), (("width",), ()), (("depth",), (0.93,)), (("augmentation",), (0.92,)))
+    ]
+    (bars,) = story(Story(winner=1, epochs=2, steps=tuple(steps))).data
+    assert list(bars.x) == ["baseline", "depth", "augmentation", "winner"]
+    assert list(bars.y) == pytest.approx([0.9, 0.03, -0.01, 0.92])
