@@ -12,7 +12,7 @@ from archsearch.display import clock, percent
 from archsearch.display_space import candidate_view
 from archsearch.replay import Replayed
 from archsearch.report.collect import candidate_line
-from archsearch.report.story import Story, StoryStep, memory_sentence, worth
+from archsearch.report.story import Story, memory_sentence, signed, told
 from archsearch.search.record import TrialRecord
 from archsearch.space.hyper import HyperCandidate
 from archsearch.training.job import Report
@@ -49,16 +49,13 @@ def replay_line(number: int, replayed: Replayed) -> str:
 def story_lines(story: Story) -> str:
     """What each change from the baseline to the winner was worth, a line each."""
     lines = [memory_sentence(story.memory)] if story.memory else []
-    before: StoryStep | None = None
-    for step in story.steps:
-        name = ", ".join(step.names) or "baseline"
-        gain = worth(before, step) if before else None
+    for names, step, gain in told(story):
+        name = " + ".join(names) or "baseline"
         shown = "not run" if step.score is None else percent(step.score)
         if gain:
             error = f" ± {100 * gain.standard_error:.2f}" if gain.standard_error is not None else ""
-            shown += f"  ({100 * gain.mean:+.2f}{error} points)"
+            shown += f"  ({signed(gain.mean)}{error} points)"
         lines.append(f"{name}: {shown}")
-        before = step if step.fold_scores else before
     if story.missing:
         lines.append(f"{story.missing} not run; the same command with more --time goes on")
     return "\n".join(lines)

@@ -245,8 +245,8 @@ class Study:
         """
         from archsearch.explain import Tried, explain, outline_story
 
+        study = open_study(self.folder)  # before the lock, which would leave a file in what is no study's folder
         with locked(self.folder):
-            study = open_study(self.folder)
             records, plan = record.read(study), self.plan()
             winner, baseline = record.pick_winner(records, self.info.prefer), record.find_baseline(records)
             if winner is None or plan is None or baseline is None or baseline.state != "complete":

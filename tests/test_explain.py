@@ -1,6 +1,7 @@
 """What lies between the baseline and the winner is trained, and kept."""
 
 import time
+from pathlib import Path
 
 import pytest
 from candidates import candidate, drawn_from_a_space
@@ -69,6 +70,12 @@ def test_without_a_winner_there_is_nothing_to_explain(searched: Searched, a_copy
     a_copy.folder.journal.write_text("".join(lines[:3]))
     with pytest.raises(StudyError, match="nothing to explain"):
         a_copy.explain()
+
+
+def test_what_is_no_study_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no study here"):
+        Study(tmp_path).explain()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_keeps_an_unregularised_candidate_from_learning_by_heart() -> None:

@@ -33,6 +33,9 @@ MOST_SPANS = 1000
 MOST_PARAMETERS = 12
 """The most important ones are shown."""
 
+CUT_SHORT = 0.8
+"""A retraining for less than this share of the planned epochs is worth a remark."""
+
 NAMED = 6
 """A remark names this many trials; of more it gives the number."""
 
@@ -569,10 +572,23 @@ def _shorter(data: ReportData) -> Iterator[str]:
     plan = data.plan
     if data.ranking and plan is not None and plan.epochs != plan.winner_epochs:
         who = "All but the finalists" if any(row.first_run is not None for row in data.ranking) else "Candidates"
+        done = data.retrained.epochs if data.retrained else None
+        winner = f"was retrained for {done:.3g}" if done else f"is retrained for about {plan.winner_epochs:g}"
         yield (
-            f"{who} trained for {plan.epochs:g} epochs, and the winner is retrained for about {plan.winner_epochs:g}: "
-            "scores after the shorter training say who is better, not how good the winner will be."
+            f"{who} trained for {plan.epochs:g} epochs, and the winner {winner}: scores after the shorter training say "
+            "who is better, not how good the winner will be."
         )
+
+
+def _cut_short(data: ReportData) -> Iterator[str]:
+    planned = data.plan.winner_epochs if data.plan else None
+    if data.retrained and planned and data.retrained.epochs < CUT_SHORT * planned:
+        yield (
+            f"There was time to retrain the winner for {data.retrained.epochs:.3g} epochs only, instead of "
+            f"{planned:g}: with more --time it would likely be better."
+        )
+    if data.plan and data.plan.finalists and data.retrained and not any(row.first_run for row in data.ranking):
+        yield "There was no time to run finalists again, so no score is free of the luck of the search but the test's."
 
 
 def _savings(data: ReportData) -> Iterator[str]:
@@ -621,5 +637,16 @@ def _trials(numbers: Sequence[int]) -> str:
     return f"Trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-REMARKS = (_too_few, _ties, _selection, _shorter, _savings, _reopened, _overtaken, _against_baseline, _failures)
+REMARKS = (
+    _too_few,
+    _ties,
+    _selection,
+    _shorter,
+    _cut_short,
+    _savings,
+    _reopened,
+    _overtaken,
+    _against_baseline,
+    _failures,
+)
 """Each looks at the data and yields what a careful reader should know; in the order they are shown."""

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archsearch.report.collect import MOST_POINTS, Contender, ReportData
-from archsearch.report.story import Story
+from archsearch.report.story import Story, signed, told
 from archsearch.report.verdict import Verdict
 from archsearch.search.parameters import Parameter
 
@@ -168,18 +168,18 @@ def races(studies: Mapping[str, ReportData]) -> go.Figure:
     return _plain(figure, height=420)
 
 
-def story(told: Story) -> go.Figure:
+def story(tale: Story) -> go.Figure:
     """From the baseline's score to the winner's: what each step was worth, as far as it was run."""
-    known = [step for step in told.steps if step.score is not None]
-    scores = [step.score or 0.0 for step in known]
+    known = [(names, step.score) for names, step, _ in told(tale) if step.score is not None]
+    scores = [score for _, score in known]
     figure = go.Figure()
     figure.add_waterfall(
-        x=[", ".join(step.names) or "baseline" for step in known] + ["winner"],
+        x=[" + ".join(names) or "baseline" for names, _ in known] + ["winner"],
         y=[scores[0], *(after - before for before, after in pairwise(scores)), scores[-1]],
         measure=["absolute", *["relative"] * (len(known) - 1), "total"],
         text=[
             f"{scores[0]:.2%}",
-            *(f"{100 * (after - before):+.2f}" for before, after in pairwise(scores)),
+            *(signed(after - before) for before, after in pairwise(scores)),
             f"{scores[-1]:.2%}",
         ],
         textposition="outside",

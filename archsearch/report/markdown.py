@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from archsearch.report.collect import ReportData
 from archsearch.report.page import digits
+from archsearch.report.story import signed
 
 ROWS = 10
 """Of the ranking."""
@@ -47,9 +48,11 @@ def _answer(data: ReportData) -> Iterator[str]:
             f"{100 * test.accuracy:.{digits(test.images)}f} % of {test.images:,} test images right."
         )
     if data.gain and data.baseline:
+        again = next((row.first_run is not None for row in data.ranking if row.trial == winner.trial), False)
+        first = ", both in their first run," if again else ""
         error = f" ± {100 * data.gain.standard_error:.{decimals}f}" if data.gain.standard_error is not None else ""
         yield (
-            f"That is {100 * data.gain.mean:+.{decimals}f}{error} percentage points against the baseline "
+            f"That is {signed(data.gain.mean, decimals)}{error} percentage points{first} against the baseline "
             f"({_score(data.baseline.score, None, decimals)}, {data.baseline.parameters:,} parameters)."
         )
 

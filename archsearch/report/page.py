@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
 from archsearch.report.classes import class_scores
-from archsearch.report.collect import MOST_POINTS, ReportData, Unranked
+from archsearch.report.collect import MOST_POINTS, Ranked, ReportData, Unranked
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
-from archsearch.report.story import Story, StoryStep, Worth, memory_sentence, worth
+from archsearch.report.story import memory_sentence, signed, told
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
 from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value
@@ -51,10 +51,16 @@ def leaderboard(data: ReportData) -> pd.DataFrame:
     rows = [
         row.model_dump(exclude={"fold_scores", "candidate"})
         | dict(zip(folds, row.fold_scores, strict=False))
-        | {"batch_size": row.candidate.recipe.batch_size, "epochs": row.candidate.recipe.epochs}
+        | {"batch_size": row.candidate.recipe.batch_size, "epochs": _epochs(data, row)}
         for row in data.ranking
     ]
     return pd.DataFrame(rows, columns=[*columns, *folds, *after])
+
+
+def _epochs(data: ReportData, row: Ranked) -> float:
+    """That the score is from: finalists run again for as long as the winner trains."""
+    again = data.plan.winner_epochs if data.plan and row.first_run is not None else None
+    return again or row.candidate.recipe.epochs
 
 
 def render(study: str, data: ReportData) -> str:
@@ -76,7 +82,7 @@ def render(study: str, data: ReportData) -> str:
             most_classes=MOST_CLASSES,
             diagram=_diagram(data),
             values=_values(data),
-            story_rows=_story_rows(data.story) if data.story else [],
+            story_rows=told(data.story) if data.story else [],
             memory=memory_sentence(data.story.memory) if data.story and data.story.memory else "",
             slices=len(_varied(data)) if len(data.ranking) > 1 else 0,
             figures=drawn,
@@ -114,16 +120,6 @@ def _figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
         yield "calibration", figures.calibration(data)
 
 
-def _story_rows(told: Story) -> list[tuple[StoryStep, Worth | None]]:
-    """Each step with what it was worth against the last one that was run."""
-    found: list[tuple[StoryStep, Worth | None]] = []
-    before: StoryStep | None = None
-    for step in told.steps:
-        found.append((step, worth(before, step) if before else None))
-        before = step if step.fold_scores else before
-    return found
-
-
 def _varied(data: ReportData) -> list[Parameter]:
     return [parameter for parameter in data.parameters if len(parameter.values) > 1][:SLICES]
 
@@ -150,7 +146,7 @@ def percent(share: float, decimals: int) -> str:
 
 def points(share: float, decimals: int) -> str:
     """A difference of shares in signed percentage points, without the unit: `0.012` with 1 decimal as `+1.2`."""
-    return f"{100 * share:+.{decimals}f}".replace("-", MINUS)
+    return signed(share, decimals).replace("-", MINUS)
 
 
 def amount(number: float) -> str:

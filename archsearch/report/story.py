@@ -95,6 +95,27 @@ def worth(before: StoryStep, after: StoryStep) -> Worth | None:
     return Worth(mean=fmean(gains), standard_error=stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else None)
 
 
+def told(story: Story) -> list[tuple[tuple[str, ...], StoryStep, Worth | None]]:
+    """Each step with all that changed since the last one that was run, and what that was worth; None if it was not run.
+
+    What was not run cannot be told apart from what comes after it, so the next one has its names, too.
+    """
+    found: list[tuple[tuple[str, ...], StoryStep, Worth | None]] = []
+    before, changed = None, tuple[str, ...]()
+    for step in story.steps:
+        changed += step.names
+        names = changed if step.fold_scores else step.names
+        found.append((names, step, worth(before, step) if before else None))
+        if step.fold_scores:
+            before, changed = step, ()
+    return found
+
+
+def signed(share: float, decimals: int = 2) -> str:
+    """A difference of shares in points: `+0.12`, and never `-0.00`."""
+    return f"{round(100 * share, decimals) + 0.0:+.{decimals}f}"
+
+
 def memory_sentence(memory: Memory) -> str:
     """What the overfit check says."""
     knows, others = f"{100 * memory.accuracy:.1f} %", f"{100 * memory.val_accuracy:.1f} %"

@@ -236,6 +236,17 @@ def test_curves_are_of_the_best_ten_fold_by_fold() -> None:
     assert first.val_accuracy[-1] == ranking(kept)[0].fold_scores[0]
 
 
+def test_a_retraining_that_was_cut_short_is_said_to_be_and_so_are_finalists_that_never_ran() -> None:
+    kept = search(3)
+    best = ranking(kept)[0]
+    short = collect(info(), kept, winner_of(best, epochs=EPOCHS / 2), PLAN).remarks
+    only = f"There was time to retrain the winner for {EPOCHS / 2:g} epochs only"
+    assert any(remark.startswith(only) for remark in short)
+    assert any(remark.startswith("There was no time to run finalists again") for remark in short)
+    whole = collect(info(), kept, winner_of(best), PLAN.model_copy(update={"finalists": 0})).remarks
+    assert not any(remark.startswith("There was") for remark in whole)
+
+
 def test_time_into_a_search_leaves_pauses_out() -> None:
     assert SearchClock([]).seconds == 0.0
     clock = SearchClock([(10.0, 20.0), (0.0, 5.0), (12.0, 15.0), (18.0, 25.0)])

@@ -109,5 +109,5 @@ def test_the_waterfall_ends_at_the_winner_and_leaves_out_what_was_not_run() -> N
         for names, scores in (((), (0.9,)), (("width",), ()), (("depth",), (0.93,)), (("augmentation",), (0.92,)))
     ]
     (bars,) = story(Story(winner=1, epochs=2, steps=tuple(steps))).data
-    assert list(bars.x) == ["baseline", "depth", "augmentation", "winner"]
+    assert list(bars.x) == ["baseline", "width + depth", "augmentation", "winner"]
     assert list(bars.y) == pytest.approx([0.9, 0.03, -0.01, 0.92])
