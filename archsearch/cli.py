@@ -18,7 +18,7 @@ from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
 
 if TYPE_CHECKING:
-    from archsearch.report.collect import ReportData
+    from archsearch.report.data import ReportData
     from archsearch.report.story import Story
     from archsearch.search.coordinator import Progress
     from archsearch.study import Study
@@ -181,11 +181,8 @@ def show(study: StudyPath, trial: TrialNumber) -> None:
 def replay(study: StudyPath, trial: TrialNumber, trust_code: TrustCode = False) -> None:
     """Train a trial again from its seed, and say how far the result is from the recorded one."""
     from archsearch.display_trial import replay_line, report_line
-    from archsearch.study import Study
 
-    found = Study(study)
-    if trust_code:
-        found.trust_code()
+    found = _study(study, trust_code)
     with _ctrl_c() as interrupted:
         replayed = found.replay(trial, lambda report: typer.echo(report_line(report)), interrupted)
     if replayed is None:
@@ -203,11 +200,7 @@ def report(
     trust_code: TrustCode = False,
 ) -> None:
     """Write report.html, leaderboard.csv and report.json anew; or print a study in another format."""
-    from archsearch.study import Study
-
-    found = Study(study)
-    if trust_code:
-        found.trust_code()
+    found = _study(study, trust_code)
     if format == "html":
         found.report()
         typer.echo(f"report: {found.folder.report}")
@@ -227,18 +220,15 @@ def explain(
     """Measure why the winner won: what each change from the baseline was worth."""
     from archsearch.display_trial import story_lines
     from archsearch.search.config import parse_duration
-    from archsearch.study import Study
 
-    found = Study(study)
-    if trust_code:
-        found.trust_code()
+    found = _study(study, trust_code)
     seconds = parse_duration(time) if time else None
 
     def show(story: "Story") -> None:
-        typer.echo(f"  {story.missing} of {len(story.steps) + 1} trainings to go")
+        typer.echo(f"  {story.missing} training{'s' * (story.missing != 1)} to go")
 
     with _ctrl_c() as interrupted:
-        story = found.explain(seconds, workers, show, interrupted, trust_code)
+        story = found.explain(seconds, workers, show, interrupted)
         typer.echo(story_lines(story))
         found.report()
         typer.echo(f"report: {found.folder.report}")
@@ -265,11 +255,7 @@ def compare(
 @app.command()
 def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
     """Train the best architecture on all but the test set, and score it there once."""
-    from archsearch.study import Study
-
-    found = Study(study)
-    if trust_code:
-        found.trust_code()
+    found = _study(study, trust_code)
     with _ctrl_c() as interrupted:
         _retrain(found, interrupted)
         if interrupted():
@@ -288,11 +274,7 @@ def export(
     trust_code: TrustCode = False,
 ) -> None:
     """Write the retrained winner in other formats, each compared with Keras's own answers."""
-    from archsearch.study import Study
-
-    found = Study(study)
-    if trust_code:
-        found.trust_code()
+    found = _study(study, trust_code)
     # `--format a b`: what follows the first name arrives as further arguments.
     for made in found.export([*(format or []), *(more or [])]):
         typer.echo(
@@ -364,6 +346,15 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def _fail(message: object, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(code)
+
+
+def _study(path: Path, trust_code: bool) -> "Study":
+    from archsearch.study import Study
+
+    found = Study(path)
+    if trust_code:
+        found.trust_code()
+    return found
 
 
 def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None = None) -> None:

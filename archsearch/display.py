@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.data.check import DataCheck
-from archsearch.report.collect import ReportData, candidate_line, savings
+from archsearch.report.data import ReportData
+from archsearch.report.lines import candidate_line
+from archsearch.report.numbers import percent
+from archsearch.report.remarks import savings
 from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder, WinnerInfo
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
-from archsearch.training.job import Report
 
 if TYPE_CHECKING:
     from archsearch.report.compare import Cell
@@ -38,13 +40,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def percent(score: float | None, error: float | None = None) -> str:
-    """`98.31 ± 0.12 %`, or a dash for None."""
-    if score is None:
-        return "–"
-    return f"{score * 100:.2f}" + (f" ± {error * 100:.2f}" if error is not None else "") + " %"
 
 
 def progress_view(progress: Progress) -> RenderableType:
@@ -84,15 +79,10 @@ def _best_line(progress: Progress) -> str:
 def _counts_line(progress: Progress) -> str:
     counts = Counter(record.state for record in progress.records)
     words = [f"{counts[state]} {state}" for state in STATE_COLOURS if counts[state]]
-    images = sum(report.images for record in progress.records for report in _latest(record))
+    images = sum(record.images for record in progress.records)
     if images and progress.seconds:
         words.append(f"{images / progress.seconds:,.0f} images/s")
     return "  ".join(words)
-
-
-def _latest(record: TrialRecord) -> Iterable[Report]:
-    """The last report of each fold."""
-    return {report.fold: report for report in record.reports}.values()
 
 
 STATE_COLOURS: dict[State, str] = {

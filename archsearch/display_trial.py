@@ -8,11 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.display import clock, percent
+from archsearch.display import clock
 from archsearch.display_space import candidate_view
 from archsearch.replay import Replayed
-from archsearch.report.collect import candidate_line
-from archsearch.report.story import Story, memory_sentence, signed, told
+from archsearch.report.lines import candidate_line
+from archsearch.report.numbers import percent, signed
+from archsearch.report.story import Story, memory_sentence, told
 from archsearch.search.record import TrialRecord
 from archsearch.space.hyper import HyperCandidate
 from archsearch.training.job import Report

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from archsearch.data.splits import Splits
-from archsearch.report.collect import candidate_line
+from archsearch.report.lines import candidate_line
 from archsearch.report.story import Memory, Story, StoryStep
 from archsearch.search.ablation import Step, steps
 from archsearch.search.candidates import Candidates
@@ -75,7 +75,14 @@ def outline_story(
             )
         )
     memory = known.memory if known and known.winner == winner.record.number else None
-    return Story(winner=winner.record.number, epochs=plan.epochs, memory=memory, steps=tuple(told)), path
+    story = Story(
+        winner=winner.record.number,
+        epochs=plan.epochs,
+        has_memory=isinstance(winner.record.candidate, Candidate),
+        memory=memory,
+        steps=tuple(told),
+    )
+    return story, path
 
 
 def explain(

@@ -5,24 +5,27 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, SearchError, StudyError
+from archsearch.explain import Tried, explain, outline_story
 from archsearch.interop.candidates import HyperCandidates
 from archsearch.replay import Replayed, replay
-from archsearch.report.collect import ReportData, collect
+from archsearch.report.collect import collect
+from archsearch.report.data import ReportData
 from archsearch.report.story import Story
 from archsearch.report.verdict import Verdict
 from archsearch.retrain import retrain
@@ -96,8 +99,7 @@ class Study:
 
     def plan(self) -> Plan | None:
         """What is done with the time, or None before the search has planned it."""
-        kept = open_study(self.folder).user_attrs.get(PLAN)
-        return Plan.model_validate(kept) if kept else None
+        return _plan_of(open_study(self.folder).user_attrs)
 
     def winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""
@@ -120,9 +122,20 @@ class Study:
     def collect(self) -> ReportData:
         """How the study stands, as plain data."""
         study = open_study(self.folder)
-        records = record.read(study)
-        drawn = parameters(study, records)
-        return collect(self.info, records, self.winner(), self.plan(), self.verdict(), drawn, self.story())
+        return self.collected(study.get_trials(deepcopy=False), record.read(study), study.user_attrs)
+
+    def collected(
+        self, trials: Sequence[FrozenTrial], records: Sequence[TrialRecord], attributes: Mapping[str, Any]
+    ) -> ReportData:
+        """The same, of a study that has been read already.
+
+        Args:
+            trials: As Optuna has them.
+            records: Of the same trials.
+            attributes: The user attributes of the Optuna study.
+        """
+        drawn, plan = parameters(trials, records), _plan_of(attributes)
+        return collect(self.info, records, self.winner(), plan, self.verdict(), drawn, self.story())
 
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
@@ -227,7 +240,6 @@ class Study:
         workers: int | None = None,
         keep: Callable[[Story], None] = lambda story: None,
         interrupted: Callable[[], bool] = lambda: False,
-        trust_code: bool = False,
     ) -> Story:
         """Measures what lies between the baseline and the winner, one change at a time, and keeps it in the folder.
 
@@ -238,16 +250,14 @@ class Study:
             workers: Trainings at once; None is one a core.
             keep: Told the story whenever it has grown.
             interrupted: Asked a few times a second; True ends it.
-            trust_code: Whether Python code that the space names may be run.
 
         Raises:
             StudyError: The baseline or a winner is missing.
+            InputError: The space names Python code that is not trusted (`trust_code`).
         """
-        from archsearch.explain import Tried, explain, outline_story
-
         study = open_study(self.folder)  # before the lock, which would leave a file in what is no study's folder
         with locked(self.folder):
-            records, plan = record.read(study), self.plan()
+            records, plan = record.read(study), _plan_of(study.user_attrs)
             winner, baseline = record.pick_winner(records, self.info.prefer), record.find_baseline(records)
             if winner is None or plan is None or baseline is None or baseline.state != "complete":
                 raise StudyError(
@@ -256,7 +266,7 @@ class Study:
                 )
             drawn = {trial.number: trial.params for trial in study.get_trials(deepcopy=False)}
             story, path = outline_story(
-                self._candidates(trust_code),
+                self._candidates(),
                 Tried(baseline, drawn[baseline.number]),
                 Tried(winner, drawn[winner.number]),
                 plan,
@@ -275,14 +285,14 @@ class Study:
         """What `explain` has measured, or None before it was run."""
         return read_plain(Story, self.folder.story) if self.folder.story.is_file() else None
 
-    def _candidates(self, trust_code: bool) -> Candidates:
-        info = self.info
+    def _candidates(self) -> Candidates:
+        info, trusted = self.info, trusted_folder() is not None
         if names_hypermodel(info.space_file):
-            if not trust_code:
+            if not trusted:
                 raise InputError(untrusted(Path(info.space_file)))
             recipe = HyperRecipe(batch_size=info.batch_size or BATCH_SIZE, epochs=_whole(info.epochs or EPOCHS))
             return HyperCandidates(Path(info.space_file), info.task, recipe)
-        return SpaceCandidates(load_space(self.folder.space, trust_code), info.task)
+        return SpaceCandidates(load_space(self.folder.space, trusted), info.task)
 
     def retrained_by(self, budget: Budget) -> float | None:
         """When retraining has to be over for `budget` to be kept, in seconds since 1970; None without a limit."""
@@ -305,6 +315,11 @@ class Study:
         images = self.splits().train.images[:COMPARED]
         code = sys.modules[own.__module__] if own else None
         return export(self.folder.model, formats, images, self.folder.exports, code)
+
+
+def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:
+    kept = attributes.get(PLAN)
+    return Plan.model_validate(kept) if kept else None
 
 
 COMPARED = 512

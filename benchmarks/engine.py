@@ -95,7 +95,7 @@ def _look_back(study: Study) -> None:
     jobs = [TrialJob(0, trial.candidate, splits.train.path, splits.folds[:1], (1.0,), seed=0) for trial in trained]
     with ThreadPoolExecutor(cores) as pool:
         rates: list[float] = list(pool.map(lambda job: _in_child(_bare, job, time.perf_counter), jobs))
-    images = [sum({r.fold: r.images for r in trial.reports}.values()) for trial in trained]
+    images = [trial.images for trial in trained]
     bare = sum(count / rate for count, rate in zip(images, rates, strict=True))
     lives = sum(trial.seconds for trial in study.trials())
     span = max(trial.ended or 0.0 for trial in trained) - min(trial.started for trial in trained)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, spearmanr  # type: ignore[import-untyped]
+from scipy.stats import bootstrap, spearmanr
 
 from archsearch.search.plan import FIRST_RUNG, LAST_RUNG, REDUCTION, Given, Workload, make_plan
 from archsearch.search.storage import HALVING, PRUNERS

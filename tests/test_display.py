@@ -15,12 +15,12 @@ from archsearch.display import (
     clock,
     ended_line,
     follow,
-    percent,
     progress_view,
     ranking_table,
     study_lines,
 )
-from archsearch.report.collect import ReportData, collect
+from archsearch.report.collect import collect
+from archsearch.report.data import ReportData
 from archsearch.search.budget import Budget
 from archsearch.search.coordinator import Progress
 from archsearch.search.plan import Plan
@@ -61,14 +61,6 @@ def shown(what: object, width: int = 80) -> str:
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("score", "error", "text"),
-    [(0.98314, 0.0012, "98.31 ± 0.12 %"), (0.98314, None, "98.31 %"), (1.0, 0.0, "100.00 ± 0.00 %"), (None, None, "–")],
-)
-def test_percent(score: float | None, error: float | None, text: str) -> None:
-    assert percent(score, error) == text
 
 
 def test_before_the_first_result() -> None:

@@ -16,7 +16,7 @@ from spaces import SMALL
 
 from archsearch.data.splits import Splits
 from archsearch.errors import SearchError, StudyError
-from archsearch.report.collect import ReportData
+from archsearch.report.data import ReportData
 from archsearch.search.coordinator import TRIED
 from archsearch.search.folder import StudyFolder, write_whole
 from archsearch.search.record import TrialRecord, ranking

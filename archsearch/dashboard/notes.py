@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from archsearch.report.collect import ReportData, candidate_line
+from archsearch.report.data import ReportData
+from archsearch.report.lines import candidate_line
 from archsearch.report.markdown import cell, line, markdown
+from archsearch.report.numbers import percent
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
 from archsearch.space.outline import recipe_line, rows
@@ -54,10 +56,9 @@ def _trial(record: TrialRecord) -> Iterator[str]:
     if record.reason:
         yield f"{record.reason}."
     if record.score is not None:
-        error = f" ± {100 * record.standard_error:.2f}" if record.standard_error is not None else ""
         folds = f"{len(record.counted)} fold{'s' * (len(record.counted) != 1)}"
         again = ", with a fresh seed as a finalist" if record.confirmed else ""
-        yield f"**{100 * record.score:.2f}{error} %** over {folds}{again}"
+        yield f"**{percent(record.score, record.standard_error)}** over {folds}{again}"
     yield ""
     if isinstance(record.candidate, Candidate):
         yield from _network(record.candidate)
@@ -93,8 +94,8 @@ def _folds(reports: Sequence[Report]) -> Iterator[str]:
             [
                 str(fold),
                 f"{last.epoch:.3g} of {last.epochs:g}",
-                f"{100 * last.val_accuracy:.2f} %",
-                f"{100 * last.accuracy:.2f} %",
+                percent(last.val_accuracy),
+                percent(last.accuracy),
                 f"{sum(point.seconds for point in points):.1f}",
             ]
         )

@@ -11,7 +11,6 @@ from copy import copy
 from io import BytesIO
 from typing import Any, BinaryIO
 
-import optuna
 import plotly.graph_objects as go
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import JournalStorage
@@ -20,17 +19,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.dashboard.notes import facts, study_note, trial_note
 from archsearch.report import figures
-from archsearch.report.collect import ReportData, collect
 from archsearch.report.curve import learning_curve_svg
+from archsearch.report.data import ReportData
 from archsearch.report.diagram import architecture_svg
-from archsearch.report.verdict import Verdict
-from archsearch.search.coordinator import PLAN
-from archsearch.search.folder import StudyFolder, read_plain
-from archsearch.search.parameters import parameters
-from archsearch.search.plan import Plan
+from archsearch.search.folder import StudyFolder
 from archsearch.search.record import ATTRIBUTE, TrialRecord, joined, ranking
-from archsearch.search.storage import STUDY_NAME, journal
+from archsearch.search.storage import journal
 from archsearch.space.architecture import Candidate
+from archsearch.study import Study
 
 NOTED_BEST, NOTED_NEWEST = 100, 200
 """So many trials have a note; the dashboard's time to look for one grows with how many there are."""
@@ -107,16 +103,8 @@ class StudyView(JournalStorage):
     def _make_notes(self, study_id: int) -> Iterator[tuple[str, Any]]:
         trials = self.get_all_trials(study_id, deepcopy=False)
         records = joined([self._records[t.number] for t in trials if t.number in self._records])
-        kept = super().get_study_user_attrs(study_id).get(PLAN)
-        study = optuna.load_study(storage=JournalStorage(journal(self._folder)), study_name=STUDY_NAME)
-        data = collect(
-            self._folder.read_info(),
-            records,
-            self._folder.read_winner(),
-            Plan.model_validate(kept) if kept else None,
-            read_plain(Verdict, self._folder.verdict) if self._folder.verdict.is_file() else None,
-            parameters(study, records),
-        )
+        read = super().get_all_trials(study_id, deepcopy=False)
+        data = Study(self._folder.path).collected(read, records, super().get_study_user_attrs(study_id))
         space = self._folder.space.read_text() if self._folder.space.is_file() else ""
         yield from _note("dashboard:", study_note(self._folder.path.resolve().name, data, space))
         ids = {trial.number: trial._trial_id for trial in trials}

@@ -42,6 +42,8 @@ class HyperCandidates:
         InputError: KerasTuner is not installed, or the HyperModel cannot be loaded or build its defaults.
     """
 
+    hyper = True
+
     def __init__(self, space: str | Path, task: Task, recipe: HyperRecipe) -> None:
         if find_spec("keras_tuner") is None:
             raise InputError(f"'{space}' needs KerasTuner; install it with: pip install 'archsearch[kerastuner]'")
@@ -68,8 +70,6 @@ class HyperCandidates:
         self.limits: dict[str, int] = {}
         self.most_epochs = float(recipe.epochs)
         self.baseline = point
-
-    hyper = True
 
     def draw(self, chooser: Chooser, epochs: float | None = None) -> Drawn:
         """One candidate; built to learn what it asks for, unless the same answers have been given before.

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
-from archsearch.report.collect import ReportData
+from archsearch.report.data import ReportData
 from archsearch.report.diagram import architecture_svg
+from archsearch.report.numbers import percent
 from archsearch.report.page import amount, binomial_error, duration, environment
 from archsearch.space.hyper import HyperCandidate
 
@@ -58,12 +59,12 @@ def answer(studies: Mapping[str, ReportData]) -> str:
     error = hypot(*(binomial_error(tested[name]) or 0.0 for name in (first, second)))
     if gap < 2 * error or not gap:
         return (
-            f"{first} and {second} cannot be told apart by the test set: {_share(tested[first].accuracy)} and "
-            f"{_share(tested[second].accuracy)} of {tested[first].images:,} images."
+            f"{first} and {second} cannot be told apart by the test set: {percent(tested[first].accuracy)} and "
+            f"{percent(tested[second].accuracy)} of {tested[first].images:,} images."
         )
     return (
-        f"{first} is best: {_share(tested[first].accuracy)} of {tested[first].images:,} test images, against "
-        f"{_share(tested[second].accuracy)} of {second}."
+        f"{first} is best: {percent(tested[first].accuracy)} of {tested[first].images:,} test images, against "
+        f"{percent(tested[second].accuracy)} of {second}."
     )
 
 
@@ -120,20 +121,13 @@ def _row(name: str, data: ReportData) -> list[Cell]:
         Cell(f"{sum(data.counts.values()):,}", sum(data.counts.values())),
         Cell(duration(data.search_seconds), data.search_seconds),
         Cell(f"trial {winner.trial}", winner.trial) if winner else nothing,
-        _scored(winner.score, winner.standard_error) if winner and winner.score is not None else nothing,
-        _scored(test.accuracy, binomial_error(test)) if test else nothing,
+        Cell(percent(winner.score, winner.standard_error), winner.score)
+        if winner and winner.score is not None
+        else nothing,
+        Cell(percent(test.accuracy, binomial_error(test)), test.accuracy) if test else nothing,
         Cell(f"{winner.parameters:,}", winner.parameters) if winner else nothing,
         Cell(amount(winner.flops), winner.flops) if winner and winner.flops else nothing,
     ]
-
-
-def _scored(score: float, error: float | None) -> Cell:
-    shown = f"{100 * score:.2f}" + (f" ± {100 * error:.2f}" if error is not None else "")
-    return Cell(f"{shown} %", score)
-
-
-def _share(accuracy: float) -> str:
-    return f"{100 * accuracy:.2f} %"
 
 
 def names_of(folders: Sequence[str]) -> list[str]:

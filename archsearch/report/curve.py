@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from archsearch.report.collect import ReportData
+from archsearch.report.data import ReportData
 from archsearch.training.job import Report
 
 WIDTH, HEIGHT = 560, 300

@@ -9,8 +9,10 @@ from math import log10
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.report.collect import MOST_POINTS, Contender, ReportData
-from archsearch.report.story import Story, signed, told
+from archsearch.report.collect import MOST_POINTS
+from archsearch.report.data import Contender, ReportData
+from archsearch.report.numbers import signed
+from archsearch.report.story import Story, told
 from archsearch.report.verdict import Verdict
 from archsearch.search.parameters import Parameter
 

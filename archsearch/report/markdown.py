@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from archsearch.report.collect import ReportData
+from archsearch.report.data import ReportData
+from archsearch.report.numbers import percent, signed
 from archsearch.report.page import digits
-from archsearch.report.story import signed
 
 ROWS = 10
 """Of the ranking."""
@@ -38,14 +38,14 @@ def _answer(data: ReportData) -> Iterator[str]:
         return
     decimals = digits(data.info.train_images)
     yield (
-        f"**Trial {winner.trial}**: {_score(winner.score, winner.standard_error, decimals)} cross-validated, "
+        f"**Trial {winner.trial}**: {percent(winner.score, winner.standard_error, decimals)} cross-validated, "
         f"{winner.parameters:,} parameters."
     )
     if data.retrained:
         test = data.retrained.test
         yield (
             f"Retrained on {data.retrained.trained_on:,} images, it gets "
-            f"{100 * test.accuracy:.{digits(test.images)}f} % of {test.images:,} test images right."
+            f"{percent(test.accuracy, decimals=digits(test.images))} of {test.images:,} test images right."
         )
     if data.gain and data.baseline:
         again = next((row.first_run is not None for row in data.ranking if row.trial == winner.trial), False)
@@ -53,7 +53,7 @@ def _answer(data: ReportData) -> Iterator[str]:
         error = f" ± {100 * data.gain.standard_error:.{decimals}f}" if data.gain.standard_error is not None else ""
         yield (
             f"That is {signed(data.gain.mean, decimals)}{error} percentage points{first} against the baseline "
-            f"({_score(data.baseline.score, None, decimals)}, {data.baseline.parameters:,} parameters)."
+            f"({percent(data.baseline.score, None, decimals)}, {data.baseline.parameters:,} parameters)."
         )
 
 
@@ -69,7 +69,7 @@ def _ranking(data: ReportData) -> Iterator[str]:
             [
                 str(row.rank),
                 str(row.trial),
-                _score(row.score, row.standard_error, decimals) + level,
+                percent(row.score, row.standard_error, decimals) + level,
                 f"{row.parameters:,}",
                 f"{row.flops:,}" if row.flops else "–",
                 f"`{cell(row.architecture)}`",
@@ -88,9 +88,3 @@ def line(cells: Sequence[str]) -> str:
 def cell(text: str) -> str:
     """Text as it can stand in a table."""
     return text.replace("|", "\\|")
-
-
-def _score(score: float | None, error: float | None, decimals: int) -> str:
-    if score is None:
-        return "–"
-    return f"{100 * score:.{decimals}f}" + (f" ± {100 * error:.{decimals}f}" if error is not None else "") + " %"

@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
-from archsearch.report.collect import ReportData
 from archsearch.report.curve import best_so_far_svg
+from archsearch.report.data import ReportData
 from archsearch.report.page import digits, environment, percent
 
 ROWS = 5

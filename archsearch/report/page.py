@@ -15,9 +15,11 @@ from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
 from archsearch.report.classes import class_scores
-from archsearch.report.collect import MOST_POINTS, Ranked, ReportData, Unranked
+from archsearch.report.collect import MOST_POINTS
+from archsearch.report.data import Ranked, ReportData, Unranked
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
-from archsearch.report.story import memory_sentence, signed, told
+from archsearch.report.numbers import signed
+from archsearch.report.story import memory_sentence, told
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
 from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value

@@ -60,19 +60,21 @@ class Story(_Data):
     Attributes:
         winner: Its trial.
         epochs: That each step trained for; None is as its recipe says.
+        has_memory: Whether it can be checked: what keeps a HyperModel from learning by heart is its own affair.
         memory: None if it was not run.
         steps: From the baseline to the winner.
     """
 
     winner: int
     epochs: float | None
+    has_memory: bool = True
     memory: Memory | None = None
     steps: tuple[StoryStep, ...] = ()
 
     @property
     def missing(self) -> int:
         """How many of its trainings have not been run."""
-        return (self.memory is None) + sum(not step.fold_scores for step in self.steps)
+        return (self.has_memory and self.memory is None) + sum(not step.fold_scores for step in self.steps)
 
 
 class Worth(_Data):
@@ -109,11 +111,6 @@ def told(story: Story) -> list[tuple[tuple[str, ...], StoryStep, Worth | None]]:
         if step.fold_scores:
             before, changed = step, ()
     return found
-
-
-def signed(share: float, decimals: int = 2) -> str:
-    """A difference of shares in points: `+0.12`, and never `-0.00`."""
-    return f"{round(100 * share, decimals) + 0.0:+.{decimals}f}"
 
 
 def memory_sentence(memory: Memory) -> str:

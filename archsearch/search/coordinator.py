@@ -160,13 +160,14 @@ class Coordinator:
                     self.candidates, images.path, held_out, images.count, self.seed, self.executor, self.interrupted
                 )
             self._planner.begin(pace)
+            if pace is None and self.interrupted():
+                return  # in the probe: what was planned without its pace is not worth keeping
         self._keep_plan()
 
     def _keep_plan(self) -> None:
         plan = self._planner.plan
         self._baseline = self.candidates.draw(FixedChooser(self.candidates.baseline), plan.epochs)
-        if not self.interrupted():  # in the probe, perhaps, so that the plan would be one for any time
-            self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
+        self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
         self.watch(self._progress())
 
     def _correct_plan(self) -> None:

@@ -40,19 +40,19 @@ class Parameter(BaseModel):
     values: dict[int, Scalar]
 
 
-def parameters(study: optuna.Study, records: Sequence[TrialRecord]) -> list[Parameter]:
+def parameters(trials: Sequence[FrozenTrial], records: Sequence[TrialRecord]) -> list[Parameter]:
     """All parameters that were drawn for trials which trained, the most important first.
 
     Trials that were dropped count as worse than all that were not: what is compared is the best of all against all
     (PED-ANOVA, Watanabe et al. 2023, https://arxiv.org/abs/2304.10255).
 
     Args:
-        study: It is only read.
+        trials: As Optuna has them.
         records: Of the same trials.
     """
     scored = [r for r in records if r.confirms is None and r.reports and r.state in ("complete", "pruned")]
     newest_last = sorted(scored, key=lambda r: (r.state == "complete", r.number))[-MOST_TRIALS:]
-    drawn = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    drawn = {trial.number: trial for trial in trials}
     kept = [(record, drawn[record.number]) for record in newest_last if record.number in drawn]
     found: dict[str, BaseDistribution] = {}
     for _, trial in kept:

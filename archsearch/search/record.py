@@ -83,6 +83,11 @@ class TrialRecord(BaseModel):
         )
 
     @property
+    def images(self) -> int:
+        """Trained on, over all folds so far, each as often as it was."""
+        return sum({r.fold: r.images for r in self.reports}.values())
+
+    @property
     def counted(self) -> tuple[float, ...]:
         """What counts of each fold: `confirmed`, which nothing was selected by, once it is there."""
         return self.confirmed or self.fold_scores

@@ -3,10 +3,11 @@
 import logging
 import queue
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Thread
 from typing import Self
 
-from archsearch.report.collect import command_line
+from archsearch.report.lines import command_line
 from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder
 from archsearch.track.base import About, Tracker
@@ -73,7 +74,7 @@ class Observer:
         self._broken = False
         self._thread = Thread(target=self._work, name=f"archsearch-{name}", daemon=True)
         self._thread.start()
-        self._put(lambda: tracker.begin(about))
+        self._put(partial(tracker.begin, about))
 
     def __call__(self, progress: Progress) -> None:
         """Passes on what is new in `progress`."""
@@ -87,15 +88,15 @@ class Observer:
             if record.number in self._ended:
                 continue
             for report in record.reports[self._told.get(record.number, 0) :]:
-                self._put(lambda record=record, report=report: self._tracker.report(record, report))  # type: ignore[misc]
+                self._put(partial(self._tracker.report, record, report))
             self._told[record.number] = len(record.reports)
             if record.state != "running":
                 self._ended.add(record.number)
-                self._put(lambda record=record: self._tracker.end_trial(record))  # type: ignore[misc]
+                self._put(partial(self._tracker.end_trial, record))
 
     def close(self) -> None:
         """Lets the tracker catch up, for a while, and tells it that the search is over."""
-        self._put(lambda: self._tracker.finish(self._about))
+        self._put(partial(self._tracker.finish, self._about))
         self._put(None)
         self._thread.join(LAST_WORDS)
         if self._thread.is_alive():

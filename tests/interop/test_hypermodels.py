@@ -289,6 +289,11 @@ def test_a_deadline_ends_a_retraining(shared_cache: Path, tmp_path: Path, monkey
     assert 0 < winner.epochs < RECIPE.epochs
 
 
+def test_a_hypermodel_is_explained_without_the_overfit_check(shared_cache: Path, tmp_path: Path) -> None:
+    story = searched("own_layer", tmp_path / "study").explain()
+    assert (story.has_memory, story.memory, story.missing) == (False, None, 0)
+
+
 def test_latency_is_measured_before_a_model_is_trained(shared_cache: Path, tmp_path: Path) -> None:
     wanted = replace(config("own_layer", tmp_path / "study", 1), objectives=("accuracy", "latency"))
     study, _ = run_search(wanted)

@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 from report_studies import EPOCHS, PLAN, baseline, drawn, info, new_folder, opening, search, store, trial, winner_of
 
-from archsearch.report.collect import SearchClock, architecture_line, collect, optimizer_line, savings
+from archsearch.report.collect import SearchClock, collect
+from archsearch.report.lines import architecture_line, optimizer_line
+from archsearch.report.remarks import savings
 from archsearch.search import record as records
 from archsearch.search.record import TrialRecord, joined, ranking
 from archsearch.space.architecture import SGD, Candidate, Custom, Lion, Stage

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from report_studies import PLAN, info, search, winner_of
 
-from archsearch.report.collect import ReportData, collect
+from archsearch.report.collect import collect
 from archsearch.report.compare import COLUMNS, answer, names_of, remarks, render, table
+from archsearch.report.data import ReportData
 from archsearch.search.record import ranking
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archsearch.report.story import Memory, Story, StoryStep, memory_sentence, signed, told, worth
+from archsearch.report.story import Memory, Story, StoryStep, memory_sentence, told, worth
 
 
 def step(*scores: float, names: tuple[str, ...] = ("depth",)) -> StoryStep:
@@ -35,11 +35,6 @@ def test_what_was_not_run_is_credited_to_no_other_change_alone() -> None:
     assert [names for names, _, _ in found] == [(), ("width",), ("width", "depth"), ("augmentation",)]
     gains = [gain.mean if gain else None for _, _, gain in found]
     assert gains == [None, None, pytest.approx(0.05), pytest.approx(0.01)]
-
-
-@pytest.mark.parametrize(("share", "text"), [(0.0123, "+1.23"), (-0.00001, "+0.00"), (-0.5, "-50.00")])
-def test_nothing_is_less_than_nothing(share: float, text: str) -> None:
-    assert signed(share) == text
 
 
 def test_what_is_missing_is_counted() -> None:

@@ -7,14 +7,14 @@ import optuna
 import pytest
 from candidates import candidate
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.parameters import LEAST_TRIALS, parameters
 from archsearch.search.record import TrialRecord
 from archsearch.training.job import Report
 
 
-def records(count: int) -> tuple[optuna.Study, list[TrialRecord]]:
+def records(count: int) -> tuple[list[FrozenTrial], list[TrialRecord]]:
     """Trials whose score hangs on `good` alone; the worse half is dropped, with scores that look better."""
     study, found, chance = optuna.create_study(direction="maximize"), [], random.Random(0)
     kinds = {
@@ -52,12 +52,12 @@ def records(count: int) -> tuple[optuna.Study, list[TrialRecord]]:
                 reports=(Report(number, 0, 1 if complete else 0.5, 1, 10, 0.1, 0.9, 0.1, score, 1.0),),
             )
         )
-    return study, found
+    return study.get_trials(), found
 
 
 def test_what_sets_the_best_apart_comes_first_though_dropped_ones_looked_better() -> None:
-    study, found = records(100)
-    first, *others = parameters(study, found)
+    trials, found = records(100)
+    first, *others = parameters(trials, found)
     assert first.name == "good"
     assert first.importance is not None
     assert first.importance > 0.6
@@ -65,8 +65,8 @@ def test_what_sets_the_best_apart_comes_first_though_dropped_ones_looked_better(
 
 
 def test_each_parameter_has_its_kind_and_the_trials_that_have_it() -> None:
-    study, found = records(100)
-    by_name = {parameter.name: parameter for parameter in parameters(study, found)}
+    trials, found = records(100)
+    by_name = {parameter.name: parameter for parameter in parameters(trials, found)}
     assert by_name["idle"].log
     assert by_name["kind"].options == ("a", "b")
     with_b = {number for number, kind in by_name["kind"].values.items() if kind == "b"}
@@ -75,17 +75,17 @@ def test_each_parameter_has_its_kind_and_the_trials_that_have_it() -> None:
 
 
 def test_few_trials_say_nothing_about_importance() -> None:
-    study, found = records(LEAST_TRIALS - 1)
-    assert {parameter.importance for parameter in parameters(study, found)} == {None}
+    trials, found = records(LEAST_TRIALS - 1)
+    assert {parameter.importance for parameter in parameters(trials, found)} == {None}
 
 
 def test_confirmations_and_what_never_trained_do_not_count() -> None:
-    study, found = records(30)
+    trials, found = records(30)
     found[3] = found[3].model_copy(update={"confirms": 1, "state": "confirmation"})
     found[4] = found[4].model_copy(update={"reports": (), "state": "infeasible"})
-    (good,) = [parameter for parameter in parameters(study, found) if parameter.name == "good"]
+    (good,) = [parameter for parameter in parameters(trials, found) if parameter.name == "good"]
     assert set(good.values) == set(range(30)) - {3, 4}
 
 
 def test_a_study_without_trials() -> None:
-    assert parameters(optuna.create_study(direction="maximize"), []) == []
+    assert parameters([], []) == []
