@@ -142,7 +142,7 @@ def kill_group(group: int) -> None:
 
 def alive_in(group: int, holding: str = "") -> list[str]:
     """Processes of a group that have not ended, as `ps` has them; those whose command line holds some text."""
-    listing = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ewwo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listing.splitlines()]
     return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z") and holding in row[2]]
 

@@ -48,7 +48,7 @@ def search(space: Path, data: Path, seconds: float, seed: int, folder: Path, *op
 def images_trained(folder: Path) -> int:
     """Images that a study's trials have trained on, as far as they have told."""
     trials = Study(folder).trials()
-    return sum(sum({report.fold: report.images for report in trial.reports}.values()) for trial in trials)
+    return sum(trial.images for trial in trials)
 
 
 def run_peer(tool: str, schedule: str, data: Path, seed: int, seconds: float, folder: Path) -> list[Point]:

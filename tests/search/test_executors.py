@@ -126,7 +126,7 @@ def test_the_same_job_gives_the_same_reports(executor: Executor, splits: Splits)
 
 def workers_of(pid: int) -> list[int]:
     """Processes of the forkserver behind `pid` that train."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     table = [line.split(None, 2) for line in listing.splitlines()]
     servers = {int(row[0]) for row in table if int(row[1]) == pid and "forkserver" in row[2]}
     return [int(row[0]) for row in table if int(row[1]) in servers]
@@ -198,10 +198,12 @@ def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path) -
         """)
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as coordinator:
-        assert coordinator.stdout is not None
-        assert coordinator.stdout.readline() == "training\n"
-        (worker,) = workers_of(coordinator.pid)
-        coordinator.kill()
+        try:
+            assert coordinator.stdout is not None
+            assert coordinator.stdout.readline() == "training\n"
+            (worker,) = workers_of(coordinator.pid)
+        finally:
+            coordinator.kill()
     deadline = time.monotonic() + 30
     while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text():
         assert time.monotonic() < deadline, "the worker goes on without its coordinator"
