@@ -143,12 +143,13 @@ def search(
 
             study, ended = run_search(config, told, interrupted)
         typer.echo(f"search over: {ended}")
-        study.report()
         if study.best() is None:
+            study.report()
             typer.echo(f"report: {study.folder.report}")
         if not interrupted():
             _retrain(study, interrupted, study.retrained_by(config.budget))
         if interrupted():
+            study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
     _print_ranking(study.report())
@@ -361,8 +362,12 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
     if study.is_retrained:
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
+    told: list[object] = []
 
     def show(point: "Point") -> None:
+        if not told:  # the winner trains in its own process: time to write what the search has found
+            study.report()
+        told.append(point)
         fitted, epochs = point.fitted, point.images / study.info.train_images
         typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
 

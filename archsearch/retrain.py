@@ -29,6 +29,7 @@ from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
 from archsearch.space.code import trust, trusted_folder
 from archsearch.space.hyper import HyperCandidate
+from archsearch.training.branches import branches_for, threads_for
 from archsearch.training.environment import stderr_to
 from archsearch.training.job import Point
 
@@ -86,6 +87,7 @@ def retrain(
         candidate=candidate,
         train=splits.train.path,
         images=len(splits.train.labels),
+        flops=trial.flops,
         test=splits.test.path,
         held_out=splits.folds[0],
         seed=info.seed,
@@ -148,7 +150,8 @@ def retrain(
 
 
 def _whole_seconds(trial: TrialRecord, epochs: float | None, images: int) -> float:
-    speed = retraining_speed(cores(), isinstance(trial.candidate, HyperCandidate))
+    hyper, batch = isinstance(trial.candidate, HyperCandidate), trial.candidate.recipe.batch_size
+    speed = retraining_speed(cores(), hyper, batch)
     return retraining_seconds(image_seconds(trial) or 0.0, images, epochs or trial.reports[-1].epochs, speed)
 
 
@@ -159,6 +162,7 @@ class _Work:
     candidate: Candidate | HyperCandidate
     train: Path
     images: int
+    flops: int
     test: Path
     held_out: NDArray[np.int32]
     seed: int
@@ -201,8 +205,8 @@ def _retrain(connection: Connection, work: _Work) -> None:
     with stderr_to(os.devnull):
         os.dup2(2, 1)
         try:
-            branches = _branches(work)
-            configure_tensorflow(work.threads, branches)
+            threads, branches = _divided(work)
+            configure_tensorflow(threads, branches)
             if work.code is not None:
                 trust(work.code)
             started = time.perf_counter()
@@ -221,15 +225,15 @@ def _retrain(connection: Connection, work: _Work) -> None:
         connection.send(said)
 
 
-def _branches(work: _Work) -> int:
+def _divided(work: _Work) -> tuple[int, int]:
+    """How many threads the training has, and how many branches share them."""
     import tensorflow as tf  # as in `_train`
-
-    from archsearch.training.fit import branches_for
 
     # A graphics card has threads of its own, and a user's `fit` does with a batch what it likes.
     if tf.config.list_physical_devices("GPU") or isinstance(work.candidate, HyperCandidate):
-        return 1
-    return branches_for(min(work.candidate.recipe.batch_size, work.images), work.threads)
+        return work.threads, 1
+    batch = min(work.candidate.recipe.batch_size, work.images)
+    return threads_for(batch, work.flops, work.threads), branches_for(batch, work.threads)
 
 
 def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer | HyperTrainer, float]":

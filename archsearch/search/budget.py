@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from archsearch.search.record import TrialRecord
+from archsearch.training.branches import branches_for
 from archsearch.training.job import Report
 
 REPORT_SECONDS = 2.5
@@ -82,11 +83,19 @@ def learn_pace(records: Sequence[TrialRecord]) -> Pace | None:
     return Pace(median(units), max(0.0, median(starts)))
 
 
-def retraining_speed(workers: int, hyper: bool) -> float:
-    """How many times as fast as one worker retraining is, with the cores of so many; `hyper` is of a HyperModel."""
+def retraining_speed(workers: int, hyper: bool, batch_size: int | None = None) -> float:
+    """How many times as fast as one worker retraining is.
+
+    Args:
+        workers: Whose cores it has.
+        hyper: Whether it is of a HyperModel.
+        batch_size: Images a step; None if that is not known yet, which is taken for enough to split a batch.
+    """
     if workers == 1:
         return 1.0
-    return WHOLE_SPEED if hyper else RETRAINING_SPEED
+    if hyper:
+        return WHOLE_SPEED
+    return 1.0 if batch_size is not None and branches_for(batch_size, workers) == 1 else RETRAINING_SPEED
 
 
 def retraining_seconds(image_seconds: float, images: int, epochs: float, speed: float) -> float:

@@ -58,7 +58,6 @@ class Planner:
 
     def __post_init__(self) -> None:
         self._typical = self.candidates.typical_work()
-        self._retraining_speed = retraining_speed(self.workers, self.candidates.hyper)
 
     def begin(self, pace: Pace | None) -> None:
         """Makes the plan, for the time that is left."""
@@ -72,7 +71,7 @@ class Planner:
             own_epochs=self.candidates.most_epochs,
             image_seconds=typical,
             start_seconds=pace.start_seconds if pace else 0.0,
-            retraining_speed=self._retraining_speed,
+            retraining_speed=retraining_speed(self.workers, self.candidates.hyper),
         )
         seconds = self.budget.seconds
         if seconds is not None:
@@ -111,7 +110,7 @@ class Planner:
         pace = self._pace(records)
         best = leader(records)
         if best is not None:
-            return self._seconds_left(image_seconds(best) or 0.0, pace)
+            return self._seconds_left(image_seconds(best) or 0.0, pace, batch_size=best.candidate.recipe.batch_size)
         image = pace.image_seconds(self._typical) if pace else 0.0
         # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
         return self._seconds_left(image, pace, SHORTENED)
@@ -156,7 +155,8 @@ class Planner:
         if not running.reports or (pace is None and len(running.reports) < 2):
             return False
         start = STARTING * pace.start_seconds if pace else 0.0
-        own = self._seconds_left(image_seconds(running, start) or 0.0, pace, SHORTENED)
+        batch = running.candidate.recipe.batch_size
+        own = self._seconds_left(image_seconds(running, start) or 0.0, pace, SHORTENED, batch)
         remaining = remaining_seconds(running, self.plan.folds, self.plan.images, start)
         confirming = self.confirming_seconds(records) if running.confirms is None else 0.0
         return remaining + confirming > min(own, self.seconds_left(records))
@@ -169,13 +169,14 @@ class Planner:
     def _winner_epochs(self) -> float:
         return self.plan.winner_epochs or self._epochs
 
-    def _seconds_left(self, image_seconds: float, pace: Pace | None, share: float = 1.0) -> float:
+    def _seconds_left(
+        self, image_seconds: float, pace: Pace | None, share: float = 1.0, batch_size: int | None = None
+    ) -> float:
         """How long the search may go on so that what takes so long can be retrained, for a share of its epochs."""
         if self.budget.seconds is None:
             return float("inf")
-        retraining = retraining_seconds(
-            image_seconds, self.images.count, share * self._winner_epochs, self._retraining_speed
-        )
+        speed = retraining_speed(self.workers, self.candidates.hyper, batch_size)
+        retraining = retraining_seconds(image_seconds, self.images.count, share * self._winner_epochs, speed)
         retraining = min(retraining, MOST_RETRAINING * self.budget.seconds)
         closing = closing_seconds(self.budget.seconds, image_seconds, self.images.test)
         start = pace.start_seconds if pace else 0.0

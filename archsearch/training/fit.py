@@ -22,8 +22,6 @@ from archsearch.training.pipeline import augmented, compiled_warp, mixup, ordere
 
 EVALUATION_BATCH = 250
 """On a CPU larger batches are slower: they leave its caches, and the first one takes a second to find its memory."""
-LEAST_PART = 32
-"""Batch normalisation wants so many images at once."""
 
 
 class Fold(NamedTuple):
@@ -57,7 +55,7 @@ class Trainer:
         images_per_epoch: About how many images one epoch goes over; batch normalisation is set for them.
         seed: Of initial weights, order, dropout and augmentation.
         branches: Parts of a batch that go through the network side by side, each on a thread of its own
-            (`branches_for`). Batch normalisation is over each part then.
+            (`training.branches`). Batch normalisation is over each part then.
     """
 
     def __init__(self, candidate: Candidate, images_per_epoch: int, seed: int, branches: int = 1) -> None:
@@ -225,11 +223,6 @@ class Trainer:
     def _mean(self, count: int) -> Score:
         loss, right = self._totals.numpy() / count
         return Score(float(loss), float(right))
-
-
-def branches_for(batch_size: int, threads: int) -> int:
-    """Into how many parts a batch is best split on so many threads; each has at least `LEAST_PART` images."""
-    return max(1, min(threads, batch_size // LEAST_PART))
 
 
 def _concrete(function: Any) -> Callable[..., None]:

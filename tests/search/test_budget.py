@@ -82,6 +82,8 @@ def test_retraining_sees_all_images_and_has_all_cores() -> None:
     for hyper, speed in ((False, RETRAINING_SPEED), (True, WHOLE_SPEED)):
         assert retraining_seconds(0.002, 1500, 0.5, retraining_speed(2, hyper)) == pytest.approx(1.5 / speed)
     assert retraining_speed(1, hyper=True) == 1.0
+    assert retraining_speed(2, hyper=False, batch_size=128) == RETRAINING_SPEED
+    assert retraining_speed(2, hyper=False, batch_size=32) == 1.0, "it cannot be split"
 
 
 def test_closing_takes_longer_with_more_to_test_but_at_most_a_fifth() -> None:

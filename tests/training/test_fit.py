@@ -17,7 +17,6 @@ from archsearch.training.fit import (
     Fold,
     Trainer,
     balanced_weights,
-    branches_for,
     checked,
     cross_entropy,
     learning_rate,
@@ -126,10 +125,6 @@ def test_digits_are_learned_in_branches(digits: ImageSet) -> None:
     augment = Augment(rotate=5.0, shift=0.05, mixup=0.1)
     made = candidate(augment=augment, class_weights="balanced", epochs=8)
     assert score(Trainer(made, len(TRAINING), 0, 2), digits).accuracy > 0.9
-
-
-def test_no_branch_has_too_few_images() -> None:
-    assert [branches_for(batch, threads) for batch, threads in ((128, 2), (128, 16), (32, 8), (8, 8))] == [2, 4, 1, 1]
 
 
 def test_reset_goes_back_to_the_start(digits: ImageSet) -> None:
