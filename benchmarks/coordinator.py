@@ -3,7 +3,7 @@
 Nothing is trained: every report comes at once. What should hold, from asking Optuna for a trial until the executor has
 the job: 100 ms at the median at 2,000 trials and 500 ms at 10,000; then 15 s to open the study and 30 s to report it.
 
-Usage: python -m benchmarks.coordinator [--trials 10000] [--sampler tpe]
+Usage: python -m benchmarks.coordinator [--trials 10000] [--sampler tpe] [--out FOLDER]
 """
 
 import argparse
@@ -240,9 +240,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe")
+    parser.add_argument("--out", type=Path, help="keep the study there, to look at its pages")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as path:
-        folder = StudyFolder(Path(path))
+        folder = StudyFolder(given.out or Path(path))
+        folder.path.mkdir(parents=True, exist_ok=True)
         search(folder, given.sampler, given.trials)
         look(folder)
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Container, Iterator
 from copy import copy
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -37,7 +38,7 @@ ARTIFACTS = {"a": "architecture.svg", "c": "learning-curve.svg"}
 
 PLOTS: dict[str, Callable[[ReportData], go.Figure]] = {
     "best-so-far": figures.best_so_far,
-    "score-against-size": figures.score_vs_size,
+    "score-against-parameters": partial(figures.score_against, cost="parameters"),
     "importances": figures.importances,
     "workers": figures.timeline,
 }

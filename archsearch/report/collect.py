@@ -242,6 +242,7 @@ def _contender(record: TrialRecord) -> Contender:
         standard_error=record.standard_error if complete else None,
         parameters=record.parameters,
         flops=record.flops,
+        latency=mean_latency(record),
         candidate=record.candidate,
     )
 

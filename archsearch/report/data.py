@@ -117,6 +117,7 @@ class Contender(_Data):
     standard_error: float | None
     parameters: int
     flops: int
+    latency: float | None = None
     candidate: Candidate | HyperCandidate
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archsearch.report.collect import MOST_POINTS
-from archsearch.report.data import Contender, ReportData
+from archsearch.report.data import Contender, Ranked, ReportData
 from archsearch.report.numbers import signed
 from archsearch.report.story import Story, told
 from archsearch.report.verdict import Verdict
@@ -39,6 +39,13 @@ STATE_COLOURS = {"complete": PALETTE[2], "confirmation": PALETTE[0], "pruned": P
 
 MOST_AXES, MOST_LINES = 7, 200
 """Of parallel axes, and of trials that cross them or are set against one parameter."""
+
+COSTS = {
+    "parameters": ("parameters", ",} parameters"),
+    "flops": ("FLOPs an image", ".3s}FLOPs"),
+    "latency": ("latency in seconds", ".3s}s"),
+}
+"""What an axis of it is titled, and how the rest of a number's format reads."""
 
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (2 * 60.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From how many seconds on, divided by what, called what."""
@@ -84,39 +91,51 @@ def learning_curves(data: ReportData) -> go.Figure:
     return _plain(figure, height=620)
 
 
-def score_vs_size(data: ReportData) -> go.Figure:
-    """Score against parameters (log scale) of complete trials, the best of many; bars are one standard error."""
+def known_costs(data: ReportData) -> tuple[str, ...]:
+    """What is known of what the complete trials cost, of `COSTS`."""
+    return tuple(name for name in COSTS if any(_cost(row, name) for row in data.ranking))
+
+
+def score_against(data: ReportData, cost: str) -> go.Figure:
+    """Score against a cost (log scale) of complete trials, the best of many; bars are one standard error.
+
+    The front is drawn through those that no other one beats at the same cost or less (Pareto).
+
+    Args:
+        data: With a trial or none.
+        cost: A name of `COSTS`.
+    """
     figure = go.Figure()
     marked = {contender.trial for contender in (data.winner, data.baseline) if contender}
-    drawn = [row for row in data.ranking if row.rank <= MOST_POINTS or row.trial in marked]
+    drawn = [row for row in data.ranking if _cost(row, cost) and (row.rank <= MOST_POINTS or row.trial in marked)]
     rows = [row for row in drawn if row.trial not in marked]
+    title, unit = COSTS[cost]
     figure.add_scatter(
-        x=[row.parameters for row in rows],
+        x=[_cost(row, cost) for row in rows],
         y=[row.score for row in rows],
         error_y=_bars([row.standard_error for row in rows], QUIET),
         mode="markers",
         name="complete trials",
         marker={"color": QUIET, "size": 7, "opacity": 0.75},
         text=[f"trial {row.trial}: {row.architecture}" for row in rows],
-        hovertemplate="%{text}<br>%{y:.2%}, %{x:,} parameters<extra></extra>",
+        hovertemplate=f"%{{text}}<br>%{{y:.2%}}, %{{x:{unit}<extra></extra>",
     )
-    _mark(figure, data.baseline, "baseline", "diamond", PALETTE[1])
+    _mark(figure, data.baseline, cost, "baseline", "diamond", PALETTE[1])
     if data.winner and (data.baseline is None or data.winner.trial != data.baseline.trial):
-        _mark(figure, data.winner, "winner", "star", ACCENT)
-    if data.info.objectives == ("accuracy", "parameters"):
-        front = sorted((row.parameters, row.score) for row in drawn if row.front)
-        figure.add_scatter(
-            x=[parameters for parameters, _ in front],
-            y=[score for _, score in front],
-            mode="lines",
-            name="front",
-            line={"color": ACCENT, "width": 1.5, "shape": "hv"},
-            hoverinfo="skip",
-        )
-    sizes = [row.parameters for row in drawn]
+        _mark(figure, data.winner, cost, "winner", "star", ACCENT)
+    front = _front([(_cost(row, cost) or 0.0, row.score) for row in drawn])
+    figure.add_scatter(
+        x=[place for place, _ in front],
+        y=[score for _, score in front],
+        mode="lines",
+        name="front",
+        line={"color": ACCENT, "width": 1.5, "shape": "hv"},
+        hoverinfo="skip",
+    )
+    places = [_cost(row, cost) or 0.0 for row in drawn]
     # Left to itself, plotly labels every digit of a decade or two, which does not fit a phone.
-    dtick = "D2" if sizes and max(sizes) < 100 * min(sizes) else None
-    figure.update_xaxes(type="log", title="parameters", tickformat="~s", dtick=dtick)
+    dtick = "D2" if places and max(places) < 100 * min(places) else None
+    figure.update_xaxes(type="log", title=title, tickformat="~s", dtick=dtick)
     _score_axis(figure, [row.score + sign * (row.standard_error or 0.0) for row in drawn for sign in (-1, 1)])
     return _plain(figure, height=420)
 
@@ -413,17 +432,31 @@ def _score_axis(figure: go.Figure, scores: Sequence[float]) -> None:
         figure.update_yaxes(range=_around(scores))
 
 
-def _mark(figure: go.Figure, contender: Contender | None, name: str, symbol: str, colour: str) -> None:
-    if contender is None or contender.score is None:
+def _cost(of: Ranked | Contender, name: str) -> float | None:
+    """None if it is not known."""
+    return float(getattr(of, name) or 0) or None
+
+
+def _front(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (cost, score), those that score more than all that cost as much or less, cheapest first."""
+    kept: list[tuple[float, float]] = []
+    for cost, score in sorted(places, key=lambda place: (place[0], -place[1])):
+        if not kept or score > kept[-1][1]:
+            kept.append((cost, score))
+    return kept
+
+
+def _mark(figure: go.Figure, contender: Contender | None, cost: str, name: str, symbol: str, colour: str) -> None:
+    if contender is None or contender.score is None or _cost(contender, cost) is None:
         return
     figure.add_scatter(
-        x=[contender.parameters],
+        x=[_cost(contender, cost)],
         y=[contender.score],
         error_y=_bars([contender.standard_error], colour),
         mode="markers",
         name=name,
         marker={"color": colour, "size": 13, "symbol": symbol},
-        hovertemplate=f"{name}, trial {contender.trial}<br>%{{y:.2%}}, %{{x:,}} parameters<extra></extra>",
+        hovertemplate=f"{name}, trial {contender.trial}<br>%{{y:.2%}}, %{{x:{COSTS[cost][1]}<extra></extra>",
     )
 
 

@@ -25,8 +25,7 @@ from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value
 
 SHOWN = 20
-"""Rows of the ranking that are seen at once; the rest unfold, so many at a time:"""
-PIECE = 100
+"""Rows of a table that are seen before one asks for all."""
 MOST_ROWS = 500
 """A table has so many rows; the other trials are in the files beside the page."""
 
@@ -88,9 +87,9 @@ def render(study: str, data: ReportData) -> str:
             memory=memory_sentence(data.story.memory) if data.story and data.story.memory else "",
             slices=len(_varied(data)) if len(data.ranking) > 1 else 0,
             figures=drawn,
+            costs=figures.known_costs(data),
             plotly=Markup(get_plotlyjs()) if drawn else "",
             shown=SHOWN,
-            piece=PIECE,
             most_rows=MOST_ROWS,
             most_points=MOST_POINTS,
             most_lines=figures.MOST_LINES,
@@ -104,7 +103,8 @@ def _figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
     if data.ranking:
         yield "progress", figures.best_so_far(data)
         yield "curves", figures.learning_curves(data)
-        yield "size", figures.score_vs_size(data)
+        for cost in figures.known_costs(data):
+            yield f"score-{cost}", figures.score_against(data, cost)
     if data.story and len(data.story.steps) > 1:
         yield "story", figures.story(data.story)
     if any(parameter.importance for parameter in data.parameters):

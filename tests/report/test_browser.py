@@ -106,6 +106,16 @@ def test_all_rows_are_shown_on_demand(opened: Page) -> None:
     expect(opened.get_by_role("button", name=f"Show all {COMPLETE}")).to_have_count(0)
 
 
+def test_dropped_candidates_are_found_by_what_they_were(opened: Page) -> None:
+    opened.get_by_label("Filter the other trials").fill("pruned")
+    found = opened.locator("#other-trials tbody tr:visible").all_inner_texts()
+    assert found
+    assert all("pruned" in row for row in found)
+    opened.locator("#other-trials thead button", has_text="parameters").click()
+    sizes = opened.locator("#other-trials tbody tr:visible td:nth-child(6)").all_inner_texts()
+    assert [int(size.replace(",", "")) for size in sizes] == sorted(int(size.replace(",", "")) for size in sizes)
+
+
 def test_a_curve_is_hidden_by_a_click_on_its_name(opened: Page) -> None:
     shown = opened.locator("#curves .scatterlayer .trace:visible")
     before = shown.count()
@@ -116,7 +126,17 @@ def test_a_curve_is_hidden_by_a_click_on_its_name(opened: Page) -> None:
 
 def test_every_figure_is_drawn(opened: Page) -> None:
     places = opened.locator(".plot").evaluate_all("places => places.map(place => place.id)")
-    assert {"progress", "curves", "size", "importances", "slice-0", "parallel", "timeline", "confusion"} <= set(places)
+    assert {
+        "progress",
+        "curves",
+        "score-parameters",
+        "score-flops",
+        "importances",
+        "slice-0",
+        "parallel",
+        "timeline",
+        "confusion",
+    } <= set(places)
     drawn = opened.locator(".plot .plot-container").count()
     assert drawn == len(places)
 

@@ -5,7 +5,15 @@ import pytest
 from report_studies import EPOCHS, info, search, winner_of
 
 from archsearch.report.collect import collect
-from archsearch.report.figures import best_so_far, learning_curves, parallel, score_vs_size, story, timeline
+from archsearch.report.figures import (
+    best_so_far,
+    known_costs,
+    learning_curves,
+    parallel,
+    score_against,
+    story,
+    timeline,
+)
 from archsearch.report.story import Story, StoryStep
 from archsearch.search.parameters import Parameter
 from archsearch.search.record import ranking
@@ -33,15 +41,29 @@ def test_fractions_of_an_epoch_are_where_they_belong() -> None:
     assert figure.layout.xaxis2.dtick is None
 
 
-def test_the_front_is_drawn_through_its_trials() -> None:
-    kept = search(9)
-    data = collect(info(objectives=("accuracy", "parameters")), kept, None)
-    front = next(trace for trace in score_vs_size(data).data if trace.name == "front")
-    assert sorted(zip(front.x, front.y, strict=True)) == sorted(
-        (row.parameters, row.score) for row in data.ranking if row.front
-    )
-    assert list(front.y) == sorted(front.y)
-    assert not any(trace.name == "front" for trace in score_vs_size(collect(info(), kept, None)).data)
+@pytest.mark.parametrize("cost", ["parameters", "flops", "latency"])
+def test_the_front_is_what_no_other_trial_beats(cost: str) -> None:
+    timed = [
+        record.model_copy(
+            update={"reports": tuple(replace(each, latency=1e-3 * (1 + record.number % 5)) for each in record.reports)}
+        )
+        for record in search(25)
+    ]
+    data = collect(info(), timed, None)
+    assert known_costs(data) == ("parameters", "flops", "latency")
+    front = next(trace for trace in score_against(data, cost).data if trace.name == "front")
+    places = {(getattr(row, cost), row.score) for row in data.ranking}
+    beaten = {
+        (at, score) for at, score in places if any(x <= at and y >= score and (x, y) != (at, score) for x, y in places)
+    }
+    assert list(zip(front.x, front.y, strict=True)) == sorted(places - beaten)
+    assert 1 < len(front.x) < len(places)
+
+
+def test_costs_that_are_not_known_have_no_figure() -> None:
+    without = [record.model_copy(update={"flops": 0}) for record in search(3)]
+    assert known_costs(collect(info(), without, None)) == ("parameters",)
+    assert known_costs(collect(info(), [], None)) == ()
 
 
 def test_the_view_of_the_curves_holds_every_final_score() -> None:
@@ -50,12 +72,13 @@ def test_the_view_of_the_curves_holds_every_final_score() -> None:
     assert all(low < curve.val_accuracy[-1] < high for curve in data.curves)
 
 
-def test_score_vs_size_shows_each_complete_trial_once() -> None:
+def test_score_against_parameters_shows_each_complete_trial_once() -> None:
     kept = search(9, 5)
     best = ranking(kept)[0]
     data = collect(info(), kept, winner_of(best))
-    traces = {trace.name: trace for trace in score_vs_size(data).data}
-    points = sorted((x, y) for trace in traces.values() for x, y in zip(trace.x, trace.y, strict=True))
+    traces = {trace.name: trace for trace in score_against(data, "parameters").data}
+    dots = (trace for name, trace in traces.items() if name != "front")
+    points = sorted((x, y) for trace in dots for x, y in zip(trace.x, trace.y, strict=True))
     assert points == sorted((row.parameters, row.score) for row in data.ranking)
     assert tuple(traces["winner"].x) == (best.parameters,)
     assert tuple(traces["winner"].error_y.array) == (best.standard_error,)
@@ -71,8 +94,8 @@ def test_best_so_far_runs_to_the_end_of_the_search() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_figures_of_hardly_anything(count: int) -> None:
     data = collect(info(), search(count), None)
-    for draw in (learning_curves, score_vs_size, best_so_far):
-        assert draw(data).to_json()
+    for drawn in (learning_curves(data), score_against(data, "parameters"), best_so_far(data)):
+        assert drawn.to_json()
 
 
 def test_the_timeline_has_a_bar_a_trial_on_the_worker_that_ran_it() -> None:
