@@ -195,8 +195,11 @@ def replay(study: StudyPath, trial: TrialNumber, trust_code: TrustCode = False) 
 def report(
     study: StudyPath,
     format: Annotated[
-        Literal["html", "md", "csv", "json"],
-        typer.Option(help="html writes the files; md, csv and json are printed, and nothing is written."),
+        Literal["html", "md", "csv", "json", "png", "svg"],
+        typer.Option(
+            help="html writes the files; md, csv and json are printed, and nothing is written; png and svg write "
+            "each figure to a file."
+        ),
     ] = "html",
     trust_code: TrustCode = False,
 ) -> None:
@@ -205,6 +208,9 @@ def report(
     if format == "html":
         found.report()
         typer.echo(f"report: {found.folder.report}")
+    elif format in ("png", "svg"):
+        files = found.images(format)
+        typer.echo("\n".join(map(str, files)) or "there is nothing to draw yet")
     else:
         typer.echo(found.table(format).rstrip("\n"))
 

@@ -158,6 +158,16 @@ class Study:
                 return leaderboard(data).to_csv(index=False)
         return data.model_dump_json(indent=2)
 
+    def images(self, kind: Literal["png", "svg"]) -> list[Path]:
+        """Writes the report's figures into `figures/`, a file each, and returns their paths.
+
+        Raises:
+            InputError: Kaleido or a Chrome is missing.
+        """
+        from archsearch.report.images import write_images
+
+        return write_images(self.folder.figures, self.collect(), kind)
+
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         from archsearch.report.notebook import notebook_html

@@ -66,7 +66,7 @@ def _epochs(data: ReportData, row: Ranked) -> float:
 
 def render(study: str, data: ReportData) -> str:
     """The page of the study called `study`, as one HTML document that loads nothing."""
-    drawn = {name: json.loads(figure.to_json()) for name, figure in _figures(data)}
+    drawn = {name: json.loads(figure.to_json()) for name, figure in page_figures(data)}
     return (
         environment()
         .get_template("page.html.j2")
@@ -81,7 +81,7 @@ def render(study: str, data: ReportData) -> str:
             test=data.retrained.test if data.retrained else None,
             class_rows=class_scores(data.verdict)[:MOST_CLASSES] if data.verdict else [],
             most_classes=MOST_CLASSES,
-            diagram=_diagram(data),
+            diagram=diagram(data),
             values=_values(data),
             story_rows=told(data.story) if data.story else [],
             memory=memory_sentence(data.story.memory) if data.story and data.story.memory else "",
@@ -98,8 +98,8 @@ def render(study: str, data: ReportData) -> str:
     )
 
 
-def _figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
-    """Each figure with the id of its place."""
+def page_figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
+    """Each figure of the page with the name of its place, from top to bottom."""
     if data.ranking:
         yield "progress", figures.best_so_far(data)
         yield "curves", figures.learning_curves(data)
@@ -182,7 +182,8 @@ def binomial_error(test: TestScore) -> float | None:
     return sqrt(spread / test.images) if spread > 0 else None
 
 
-def _diagram(data: ReportData) -> Markup | None:
+def diagram(data: ReportData) -> Markup | None:
+    """The winner's architecture as SVG, beside the baseline's if they differ; None of a HyperModel."""
     if data.winner is None or isinstance(data.winner.candidate, HyperCandidate):
         return None
     winner = data.winner.candidate.architecture

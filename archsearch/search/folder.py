@@ -6,6 +6,7 @@ reports/<study>/
 ├── journal.log      the Optuna study
 ├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
+├── figures/         the report's figures as files, once they were asked for
 └── best/            model.keras, model.json (`WinnerInfo`), test.json (its answers on the test set) and exports/, which
                      go when another model takes their place
 """
@@ -184,6 +185,10 @@ class StudyFolder:
     @property
     def leaderboard(self) -> Path:
         return self.path / "leaderboard.csv"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
 
     @property
     def story(self) -> Path:
