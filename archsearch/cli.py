@@ -152,9 +152,9 @@ def search(
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
-    _print_ranking(study.report())
-    _print_winner(study)
-    typer.echo("The same command with more --time or --trials searches on.")
+    found = study.report()
+    _print_ranking(found)
+    _print_answer(found, study)
 
 
 @app.command()
@@ -208,7 +208,7 @@ def report(
     if format == "html":
         found.report()
         typer.echo(f"report: {found.folder.report}")
-    elif format in ("png", "svg"):
+    elif format == "png" or format == "svg":
         files = found.images(format)
         typer.echo("\n".join(map(str, files)) or "there is nothing to draw yet")
     else:
@@ -267,8 +267,7 @@ def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
         _retrain(found, interrupted)
         if interrupted():
             raise typer.Exit(130)
-    found.report()
-    _print_winner(found)
+    _print_answer(found.report(), found)
 
 
 @app.command()
@@ -389,11 +388,11 @@ def _print_ranking(data: "ReportData") -> None:
     shown_in.print(display.ranking_table(data, shown_in.width))
 
 
-def _print_winner(study: "Study") -> None:
+def _print_answer(data: "ReportData", study: "Study") -> None:
     from archsearch import display
 
-    if winner := study.winner():
-        typer.echo(display.winner_lines(winner, study.folder))
+    if data.retrained:
+        typer.echo(display.answer_lines(data, study.folder))
 
 
 @contextmanager

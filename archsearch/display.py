@@ -1,5 +1,6 @@
 """What the terminal shows: plain data to Rich renderables, and the two ways to follow a search."""
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +17,10 @@ from rich.text import Text
 from archsearch.data.check import DataCheck
 from archsearch.report.data import ReportData
 from archsearch.report.lines import candidate_line
-from archsearch.report.numbers import percent
+from archsearch.report.numbers import percent, signed
 from archsearch.report.remarks import savings
 from archsearch.search.coordinator import Progress
-from archsearch.search.folder import StudyFolder, WinnerInfo
+from archsearch.search.folder import StudyFolder
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord
 
@@ -47,7 +48,7 @@ def progress_view(progress: Progress) -> RenderableType:
     trained = sum(record.state in ("complete", "pruned", "failed") for record in progress.records)
     share = progress.budget.share(trained, progress.seconds)
     head = Table.grid(padding=(0, 1))
-    head.add_row(ProgressBar(100, share * 100, width=40), _budget_line(progress, trained))
+    head.add_row(ProgressBar(100, share * 100, width=30), _budget_line(progress, trained))
     plan = [Text(progress.plan.line(progress.parts), "dim")] if progress.plan else []
     return Group(
         head,
@@ -63,7 +64,13 @@ def _budget_line(progress: Progress, trained: int) -> str:
     spent = [f"{clock(progress.seconds)}" + (f" of {clock(budget.seconds)}" if budget.seconds else "")]
     if budget.trials:
         spent.append(f"{trained} of {budget.trials} trials")
+    if progress.left is not None:
+        spent.append(_left(progress.left))
     return " · ".join(spent)
+
+
+def _left(seconds: float) -> str:
+    return f"{clock(seconds)} of search left"
 
 
 def _best_line(progress: Progress) -> str:
@@ -137,7 +144,8 @@ class PlainLines:
             if record.state != "duplicate" and (record.state != "interrupted" or record.reports):
                 self._print(progress, ended_line(record))
         if time.monotonic() - self._last > LINE_SECONDS:
-            self._print(progress, f"{_best_line(progress)}; {_counts_line(progress)}")
+            left = [] if progress.left is None else [_left(progress.left)]
+            self._print(progress, "; ".join([_best_line(progress), *left, _counts_line(progress)]))
 
     def _print(self, progress: Progress, line: str) -> None:
         self._last = time.monotonic()
@@ -226,8 +234,16 @@ def study_lines(data: ReportData) -> str:
     return "\n".join(lines)
 
 
-def winner_lines(winner: WinnerInfo, folder: StudyFolder) -> str:
-    """The retrained winner, and where everything lies."""
+def answer_lines(data: ReportData, folder: StudyFolder) -> str:
+    """The retrained winner, how much better it is, where everything lies, and what one may do next; five lines.
+
+    Args:
+        data: With a retrained winner.
+        folder: The study's.
+    """
+    winner = data.retrained
+    if winner is None:
+        raise ValueError("nothing was retrained")
     test = winner.test
     right = round(test.accuracy * test.images)
     return "\n".join(
@@ -235,9 +251,27 @@ def winner_lines(winner: WinnerInfo, folder: StudyFolder) -> str:
             f"winner: trial {winner.trial}, {percent(winner.score, winner.standard_error)} cross-validated, "
             f"{percent(test.accuracy)} on the test set ({right:,} of {test.images:,} images), "
             f"{winner.parameters:,} parameters",
+            f"better: {_against_baseline(data)}",
             f"model:  {folder.model}",
             f"report: {folder.report}",
+            f"next:   archsearch explain, dashboard or export {shlex.quote(str(folder.path))}; "
+            "the same search with more --time or --trials goes on",
         ]
+    )
+
+
+def _against_baseline(data: ReportData) -> str:
+    gain, baseline = data.gain, data.baseline
+    if baseline is None:
+        return "unknown, the baseline has not been tried"
+    if data.winner and baseline.trial == data.winner.trial:
+        return "no, it is the baseline itself"
+    if gain is None:
+        return f"unknown, the baseline is {baseline.state}"
+    error = f" ± {100 * gain.standard_error:.2f}" if gain.standard_error is not None else ""
+    return (
+        f"by {signed(gain.mean)}{error} points than the baseline ({percent(baseline.score)}, "
+        f"{baseline.parameters:,} parameters)"
     )
 
 

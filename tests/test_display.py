@@ -3,10 +3,11 @@
 import re
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from candidates import architecture, block, candidate
-from report_studies import info
+from report_studies import info, search, winner_of
 from rich.console import Console
 
 from archsearch import display
@@ -23,6 +24,7 @@ from archsearch.report.collect import collect
 from archsearch.report.data import ReportData
 from archsearch.search.budget import Budget
 from archsearch.search.coordinator import Progress
+from archsearch.search.folder import StudyFolder
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord, ranking
 from archsearch.space.architecture import Stage
@@ -108,7 +110,7 @@ def bar(trials: int) -> int:
 
 
 def test_the_bar_is_full_when_the_budget_is_spent() -> None:
-    assert bar(8) == bar(9) == 40
+    assert bar(8) == bar(9) == 30
 
 
 def test_a_wide_network_is_cut_and_not_wrapped() -> None:
@@ -232,6 +234,38 @@ def test_plain_lines_give_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told(lines, console, now) == []
     monkeypatch.setattr(display, "LINE_SECONDS", -1.0)
     assert told(lines, console, now) == ["1:15  best: no trial has run every fold yet; 1 running"]
+    (line,) = told(lines, console, replace(now, left=61.5))
+    assert line == "1:15  best: no trial has run every fold yet; 1:01 of search left; 1 running"
+
+
+def test_the_time_left_stands_beside_the_budget() -> None:
+    text = shown(progress_view(replace(progress(record(0, "running"), limit=None), left=130.0)))
+    assert "1:15 · 0 of 8 trials · 2:10 of search left" in text
+
+
+def test_the_answer_in_five_lines(tmp_path: Path) -> None:
+    kept = search(6)
+    best, folder = ranking(kept)[0], StudyFolder(tmp_path / "my study")
+    data = collect(info(), kept, winner_of(best, 0.95))
+    assert data.gain is not None
+    assert data.gain.standard_error is not None
+    assert data.baseline is not None
+    lines = display.answer_lines(data, folder).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["winner", "better", "model", "report", "next"]
+    assert f"trial {best.number}" in lines[0]
+    assert "95.00 % on the test set (342 of 360 images)" in lines[0]
+    assert f"by +{100 * data.gain.mean:.2f} ± {100 * data.gain.standard_error:.2f} points" in lines[1]
+    assert f"{data.baseline.parameters:,} parameters" in lines[1]
+    assert lines[4].startswith(f"next:   archsearch explain, dashboard or export '{folder.path}'; ")
+
+
+def test_the_answer_does_not_make_up_a_gain(tmp_path: Path) -> None:
+    alone = search(1)
+    lines = display.answer_lines(collect(info(), alone, winner_of(alone[0])), StudyFolder(tmp_path))
+    assert "better: no, it is the baseline itself\n" in lines
+    lost = [each.model_copy(update={"baseline": False}) for each in alone]
+    lines = display.answer_lines(collect(info(), lost, winner_of(lost[0])), StudyFolder(tmp_path))
+    assert "better: unknown, the baseline has not been tried\n" in lines
 
 
 def test_only_a_terminal_is_drawn_on() -> None:

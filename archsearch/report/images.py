@@ -1,6 +1,5 @@
 """ReportData → its figures as PNG or SVG files, for papers and slides. Needs the images extra and a Chrome."""
 
-import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +49,7 @@ def write_images(folder: Path, data: ReportData, kind: Kind) -> list[Path]:
             _draw(figures, kind)
         finished = [folder / file.name for file in (*made, *figures)]
         for file, final in zip((*made, *figures), finished, strict=True):
-            os.replace(file, final)
+            file.replace(final)
     return finished
 
 
@@ -72,8 +71,8 @@ def _draw(figures: dict[Path, go.Figure], kind: Kind) -> None:
         kaleido.write_fig_from_object_sync(specs, kopts={"mathjax": False})
     except (ChromeNotFoundError, BrowserFailedError) as error:
         raise InputError(
-            "figures as files need Chrome or Chromium, and none was found that starts; install one, or name its program "
-            "in the environment variable BROWSER_PATH"
+            "figures as files need Chrome or Chromium, and none was found that starts; install one, or name its "
+            "program in the environment variable BROWSER_PATH"
         ) from error
 
 

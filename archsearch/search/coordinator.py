@@ -58,6 +58,7 @@ class Progress:
         leader: The best complete trial, or None.
         plan: What is done with the time; None before it is known.
         parts: Into how many folds the images are cut.
+        left: About how many seconds the search will go on, until retraining begins; None while that is not known.
     """
 
     seconds: float
@@ -66,6 +67,7 @@ class Progress:
     leader: TrialRecord | None
     plan: Plan | None = None
     parts: int = 0
+    left: float | None = None
 
 
 @dataclass
@@ -194,7 +196,8 @@ class Coordinator:
             if self.interrupted():
                 self._ended = "interrupted"
             elif self._seconds_left() <= 0:
-                self._ended = "the time is spent"
+                begun = any(each.started >= self.began for each in self._all())
+                self._ended = "the time was spent already" if self._earlier and not begun else "the time is spent"
             elif not self._trials and self._to_confirm() is None:
                 self._ended = self._start_no_more()
         return self._ended
@@ -454,9 +457,14 @@ class Coordinator:
     def _all(self) -> Sequence[TrialRecord]:
         return list(self._records.values())
 
-    def _leader(self) -> TrialRecord | None:
-        return record.leader(self._all())
-
     def _progress(self) -> Progress:
-        plan = self._plan
-        return Progress(self._seconds(), self.budget, tuple(self._all()), self._leader(), plan, len(self.images.folds))
+        records = self._all()
+        return Progress(
+            seconds=self._seconds(),
+            budget=self.budget,
+            records=tuple(records),
+            leader=record.leader(records),
+            plan=self._plan,
+            parts=len(self.images.folds),
+            left=self._planner.search_left(records),
+        )

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapreplace
+from math import isfinite
+from statistics import fmean
 
 from archsearch.search.budget import (
     Budget,
@@ -13,6 +15,7 @@ from archsearch.search.budget import (
     remaining_seconds,
     retraining_seconds,
     retraining_speed,
+    trained,
 )
 from archsearch.search.candidates import Candidates
 from archsearch.search.images import SearchImages
@@ -114,6 +117,22 @@ class Planner:
         image = pace.image_seconds(self._typical) if pace else 0.0
         # Without a winner there is nothing to retrain; and if need be a retraining can be shortened.
         return self._seconds_left(image, pace, SHORTENED)
+
+    def search_left(self, records: Sequence[TrialRecord]) -> float | None:
+        """About how long the search will go on, until retraining begins; None while that cannot be said.
+
+        With a limit of time, as long as it may. With one of trials, as long as those take that are left, each as long
+        as those before, and then the finalists.
+        """
+        by_time = max(0.0, self.seconds_left(records))
+        ended = [r.seconds for r in records if r.state in ("complete", "pruned", "failed")]
+        if self.budget.trials is None or not ended:
+            return by_time if isfinite(by_time) else None
+        usual = fmean(ended)
+        running = sum(max(0.0, usual - r.seconds) for r in records if r.state == "running" and r.confirms is None)
+        exploring = running + usual * max(0, self.budget.trials - trained(records))
+        again = [r for r in self.finalists(records) if not r.confirmed]
+        return min(by_time, exploring / self.workers + self._side_by_side(again))
 
     def confirming_seconds(self, records: Sequence[TrialRecord]) -> float:
         """About how long the finalists will take to run again; 0.0 while there are not two, or time does not count."""

@@ -632,7 +632,7 @@ def test_a_pause_is_not_counted_but_what_was_spent_before_is(tmp_path: Path, clo
     first.run()
     clock.now += 1000
     second, executor = timed(tmp_path, clock, 1000, 60, study=first.study)
-    assert second.run() == "the time is spent"
+    assert second.run() == "the time was spent already"
     assert not executor.submitted
     clock.now += 1000
     third, executor = timed(tmp_path, clock, 1000, 240, study=first.study)

@@ -190,6 +190,25 @@ def test_the_finalists_have_their_time(made: Planner, spent: Spent) -> None:
     assert not made.is_too_slow(going(made, 9, confirms=0), three)
 
 
+def test_the_time_left_is_the_budgets_or_that_of_the_trials_that_are_left(made: Planner, spent: Spent) -> None:
+    spent.seconds = 100.0
+    assert made.search_left([]) == pytest.approx(made.seconds_left([]))
+    spent.seconds = 1000.0
+    assert made.search_left([]) == 0.0
+
+    counted, _ = planner(seconds=None, finalists=0)
+    counted.budget = Budget(10, None)
+    assert counted.search_left([]) is None, "nothing has ended"
+    ended = [trial(0, (0.9,), seconds=30.0, state="complete"), trial(1, (0.8,), seconds=10.0, state="pruned")]
+    running = trial(2, seconds=5.0, state="running")
+    # Seven that are not begun take 20 s each and the running one 15 s, on two workers.
+    assert counted.search_left([*ended, running]) == pytest.approx((7 * 20 + 15) / 2)
+    both, since = planner(seconds=300)
+    both.budget = Budget(1000, 300)
+    since.seconds = 100.0
+    assert both.search_left(ended) == pytest.approx(both.seconds_left(ended)), "whichever is spent first"
+
+
 def test_without_a_final_nothing_is_kept_for_it() -> None:
     made, _ = planner(finalists=0)
     two = [going(made, 0, folds=made.plan.folds, state="complete", number=n, seconds=30.0) for n in range(2)]
