@@ -4,27 +4,14 @@ import json
 import signal
 import socket
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from searches import Cli, Searched, background, contents
+from dashboards import answers, begun
+from searches import Cli, Searched, contents
 from spaces import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    try:
-        return bool(urlopen(url, timeout=5).status == 200)
-    except URLError:
-        return False
 
 
 def get(url: str) -> Any:
@@ -33,12 +20,8 @@ def get(url: str) -> Any:
 
 
 def test_the_dashboard_shows_the_study(searched: Searched) -> None:
-    port = free_port()
     before = contents(searched.study.path)
-    with background("dashboard", searched.study.path, "--port", port) as dashboard:
-        dashboard.until(f"dashboard: http://127.0.0.1:{port}/")
-        url = f"http://127.0.0.1:{port}"
-        dashboard.wait_for(lambda: answers(url))
+    with begun(searched.study.path) as (url, dashboard):
         assert answers(f"{url}/")
         (study,) = get(f"{url}/api/studies")["study_summaries"]
         assert study["study_name"] == "archsearch"

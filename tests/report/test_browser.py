@@ -1,13 +1,12 @@
 """The report in a real browser: what moves, moves; nothing is asked for outside; it fits a phone."""
 
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from browsers import chromium, in_turn, needs_chromium, watched
+from playwright.sync_api import Page, expect
 from report_studies import PLAN, info, search, winner_of
 
 from archsearch.report import page as pages
@@ -16,13 +15,7 @@ from archsearch.report.verdict import judge
 from archsearch.search.parameters import Parameter
 from archsearch.search.record import ranking
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, as in 'apt-get install chromium'"),
-]
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+pytestmark = [pytest.mark.slow, in_turn, needs_chromium]
 COMPLETE = 40
 
 
@@ -48,32 +41,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser.new_page()
-        browser.close()
+    with chromium() as page:
+        yield page
 
 
 @pytest.fixture
 def opened(browser_page: Page, report: Path) -> Iterator[Page]:
     """The report, drawn; whatever it complains of or asks for outside fails the test."""
-    complaints: list[str] = []
-    asked: list[str] = []
-
-    def refuse(route: Route) -> None:
-        asked.append(route.request.url)
-        route.abort()
-
-    browser_page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    browser_page.on("pageerror", lambda error: complaints.append(str(error)))
-    browser_page.route(re.compile("^https?:"), refuse)
-    browser_page.set_viewport_size({"width": 1280, "height": 900})
-    browser_page.goto(report.as_uri())
-    browser_page.wait_for_selector("#calibration .plot-container")
-    yield browser_page
-    browser_page.unroute_all()
-    assert complaints == []
-    assert asked == []
+    with watched(browser_page):
+        browser_page.set_viewport_size({"width": 1280, "height": 900})
+        browser_page.goto(report.as_uri())
+        browser_page.wait_for_selector("#calibration .plot-container")
+        yield browser_page
 
 
 def column(page: Page, number: int) -> list[str]:

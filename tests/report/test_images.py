@@ -1,8 +1,8 @@
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from browsers import in_turn, needs_chromium
 from PIL import Image
 from report_studies import PLAN, info, search, winner_of
 
@@ -13,16 +13,13 @@ from archsearch.report.images import INK, SHARP, WIDTH, write_images
 from archsearch.report.page import page_figures
 from archsearch.search.record import ranking
 
-needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-browser = pytest.mark.xdist_group("browser")
-
 
 def data(trials: int = 8) -> ReportData:
     kept = search(trials, 3)
     return collect(info(), kept, winner_of(ranking(kept)[0], 1.0), PLAN)
 
 
-@browser
+@in_turn
 @needs_chromium
 @pytest.mark.slow
 def test_every_figure_of_the_page_becomes_a_file(tmp_path: Path) -> None:
@@ -38,7 +35,7 @@ def test_every_figure_of_the_page_becomes_a_file(tmp_path: Path) -> None:
             assert len(set(image.convert("L").tobytes())) > 20, "something is drawn"
 
 
-@browser
+@in_turn
 @needs_chromium
 @pytest.mark.slow
 def test_svg_has_its_text_in_ink_on_white(tmp_path: Path) -> None:
@@ -54,7 +51,7 @@ def test_a_study_with_nothing_to_draw_needs_no_chrome(tmp_path: Path, monkeypatc
     assert write_images(tmp_path, collect(info(), [], None), "png") == []
 
 
-@browser
+@in_turn
 def test_without_a_chrome_there_is_a_sentence_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER_PATH", "/nowhere/chrome")
     with pytest.raises(InputError, match="need Chrome or Chromium, and none was found that starts; install one"):
