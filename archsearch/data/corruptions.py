@@ -41,7 +41,7 @@ class Corruption:
         strengths: `LEVELS` of them, ascending: the first nearly harmless, the last hard, and a person still sees what
             it is.
         amount: How a strength is written: `45°`.
-        phrase: What has happened, with a place for the amount: `rotated by {}`.
+        phrase: What has happened to images, with a place for the amount: `turned by {}`.
         change: (N, H, W, C) float32, 0 to 255, and a strength to the same; what is random follows the generator, and
             draws as much of it at every strength, so that an image is shifted the same way, only further.
         drawings_only: Whether it makes sense for line drawings alone.
@@ -59,7 +59,7 @@ class Corruption:
         return self.amount(self.strengths[level - 1])
 
     def said(self, level: int) -> str:
-        """What has happened at a level, 1 to `LEVELS`: `rotated by 45°`."""
+        """What has happened to images at a level, 1 to `LEVELS`: `turned by 45°`."""
         return self.phrase.format(self.written(level))
 
 
@@ -300,13 +300,13 @@ def _times(strength: float) -> str:
 
 
 CORRUPTIONS = (
-    Corruption("shift", (0.035, 0.07, 0.11, 0.15, 0.2), _share, "moved by {} of its side", _shift),
+    Corruption("shift", (0.035, 0.07, 0.11, 0.15, 0.2), _share, "moved by {} of their side", _shift),
     Corruption("rotation", (5, 10, 20, 30, 45), _angle, "turned by {}", _rotate),
     Corruption("scale", (1.1, 1.2, 1.3, 1.4, 1.6), _times, "made {} larger or smaller", _scale),
     Corruption("stroke width", (0.1, 0.2, 0.35, 0.5, 0.7), _share, "drawn {} thicker or thinner", _strokes, True),
-    Corruption("blur", (0.015, 0.025, 0.035, 0.045, 0.06), _share, "blurred over {} of its side", _blur),
+    Corruption("blur", (0.015, 0.025, 0.035, 0.045, 0.06), _share, "blurred over {} of their side", _blur),
     Corruption("noise", (0.04, 0.08, 0.15, 0.25, 0.35), _share, "covered with {} noise", _noise),
-    Corruption("inversion", (0.1, 0.25, 0.75, 0.9, 1.0), _share, "inverted by {}", _invert),
-    Corruption("contrast", (0.25, 0.5, 0.7, 0.8, 0.9), _share, "robbed of {} of its contrast", _contrast),
-    Corruption("occlusion", (0.1, 0.2, 0.3, 0.4, 0.5), _share, "behind a square of {} of its side", _occlude),
+    Corruption("inversion", (0.05, 0.1, 0.25, 0.75, 1.0), _share, "{} inverted", _invert),
+    Corruption("contrast", (0.25, 0.5, 0.7, 0.8, 0.9), _share, "robbed of {} of their contrast", _contrast),
+    Corruption("occlusion", (0.1, 0.2, 0.3, 0.4, 0.5), _share, "behind a square of {} of their side", _occlude),
 )
