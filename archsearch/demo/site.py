@@ -1,0 +1,97 @@
+"""Writes the page: a folder of static files that any web server can host."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from archsearch.data.dataset import whole_folder
+from archsearch.demo.layers import read, show_layers
+from archsearch.demo.preparation import Pixels, learn
+from archsearch.demo.threshold import calibrate
+from archsearch.errors import InputError
+from archsearch.export.description import from_json
+
+HERE = Path(__file__).parent
+ABOUT = "demo.json"
+KIND = "archsearch demo"
+EXAMPLES = 12
+"""Most training images that the page offers to try."""
+
+
+def write_site(
+    model: Path,
+    images: Pixels,
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.integer],
+    out: Path,
+) -> None:
+    """Writes the page of a model; `out` appears when all is there, in place of an earlier page if there is one.
+
+    The page holds up to twelve of the training images, as examples of what the model knows.
+
+    Args:
+        model: An exported ONNX file that says of itself what its classes are.
+        images: (N, H, W, C) uint8, what it was trained on, to see how drawings were prepared.
+        labels: (N,) their classes.
+        probabilities: (M, classes) float32, its answers to images that it was not trained on.
+        truth: (M,) the right classes of those.
+        out: Folder to make.
+
+    Raises:
+        InputError: `model` is no such file, or `out` holds anything else than an earlier page.
+    """
+    _require_ours(out)
+    network = read(model)
+    said = {entry.key: entry.value for entry in network.metadata_props}.get("description")
+    if said is None:
+        raise InputError(f"{model}: does not say what its classes are; expected a file that archsearch exported")
+    description = from_json(said)
+    preparation = learn(images)
+    examples = _examples(labels)
+    about = {
+        "kind": KIND,
+        "name": description.study,
+        "classes": description.classes,
+        "shape": images.shape[1:],
+        "trained_on": len(images),
+        "preparation": asdict(preparation) if preparation else None,
+        "threshold": asdict(calibrate(probabilities, truth)),
+        "layers": show_layers(network),
+        "examples": [description.classes[labels[index]] for index in examples],
+    }
+    with whole_folder(out.absolute()) as beside:
+        for part in ("page", "vendor"):
+            shutil.copytree(HERE / part, beside / part, ignore=shutil.ignore_patterns("README.md"))
+        (beside / "page" / "index.html").rename(beside / "index.html")
+        (beside / "examples").mkdir()
+        for number, index in enumerate(examples):
+            Image.fromarray(images[index].squeeze()).save(beside / "examples" / f"{number}.png")
+        (beside / "model.onnx").write_bytes(network.SerializeToString())
+        (beside / ABOUT).write_text(json.dumps(about))
+        if out.exists():
+            shutil.rmtree(out)
+
+
+def _require_ours(out: Path) -> None:
+    """Raises InputError if something is at `out` that this module did not write."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        ours = json.loads((out / ABOUT).read_text()).get("kind") == KIND
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise InputError(f"{out}: holds something else than an earlier page; name a new or empty folder")
+
+
+def _examples(labels: NDArray[np.integer]) -> list[int]:
+    """The first image of each class; of some classes, evenly, if there are too many."""
+    first = np.unique(labels, return_index=True)[1]
+    chosen = np.linspace(0, len(first) - 1, min(EXAMPLES, len(first))).round().astype(int)
+    return [int(index) for index in first[chosen]]
