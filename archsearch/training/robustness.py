@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 
 from archsearch.data.corruptions import LEVELS, corrupted, corruptions_for
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int32]
+Probabilities = NDArray[np.float32]
+Predict = Callable[[Images], Probabilities]
 """(N, H, W, C) uint8 to (N, classes) float32 probabilities."""
 
 MOST_IMAGES = 256
 MIDDLE = (LEVELS + 1) // 2
 
 
-def robustness(predict: Predict, images: NDArray[np.uint8], labels: NDArray[np.int32], seed: int) -> float:
+def robustness(predict: Predict, images: Images, labels: Labels, seed: int) -> float:
     """Mean accuracy over all corruptions, each at its middle strength: cheap enough for the end of a fold.
 
     Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261, without their weights, which are another network's
@@ -35,7 +38,7 @@ def robustness(predict: Predict, images: NDArray[np.uint8], labels: NDArray[np.i
     return float(np.mean([np.mean(predict(each).argmax(axis=1) == true) for each in changed]))
 
 
-def stratified(labels: NDArray[np.int32], most: int, seed: int) -> NDArray[np.int64]:
+def stratified(labels: Labels, most: int, seed: int) -> NDArray[np.int64]:
     """At most so many of (N,) `labels`, of each class as large a share as of all: their indices, ascending."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
