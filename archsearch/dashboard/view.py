@@ -24,13 +24,13 @@ from archsearch.report.curve import learning_curve_svg
 from archsearch.report.data import ReportData
 from archsearch.report.diagram import architecture_svg
 from archsearch.search.folder import StudyFolder
-from archsearch.search.record import ATTRIBUTE, TrialRecord, joined, ranking
+from archsearch.search.record import ATTRIBUTE, TrialRecord, find_baseline, joined, ranking
 from archsearch.search.storage import journal
 from archsearch.space.architecture import Candidate
 from archsearch.study import Study
 
 NOTED_BEST, NOTED_NEWEST = 100, 200
-"""So many trials have a note; the dashboard's time to look for one grows with how many there are."""
+"""So many trials have a note, and the baseline; the dashboard's time to look for one grows with how many there are."""
 REST = 20.0
 """What is shown of a whole study is worked out anew after so many times as long as that took."""
 ARTIFACTS = {"a": "architecture.svg", "c": "learning-curve.svg"}
@@ -109,7 +109,8 @@ class StudyView(JournalStorage):
         space = self._folder.space.read_text() if self._folder.space.is_file() else ""
         yield from _note("dashboard:", study_note(self._folder.path.resolve().name, data, space))
         ids = {trial.number: trial._trial_id for trial in trials}
-        noted = {r.number: r for r in (*ranking(records)[:NOTED_BEST], *records[-NOTED_NEWEST:])}
+        chosen = (find_baseline(records), *ranking(records)[:NOTED_BEST], *records[-NOTED_NEWEST:])
+        noted = {each.number: each for each in chosen if each}
         for record in noted.values():
             yield from _note(f"dashboard:{ids[record.number]}:", trial_note(record))
         if data.ranking:
