@@ -272,21 +272,69 @@ def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
 
 @app.command()
 def export(
-    study: StudyPath,
+    source: Annotated[Path, typer.Argument(metavar="STUDY|MODEL", help="A study's folder, or a .keras file.")],
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     format: Annotated[
-        list[str] | None, typer.Option(help="keras, saved_model; several may follow.", show_default="all")
+        list[str] | None,
+        typer.Option(
+            help="keras, saved_model, onnx, litert; several may follow.", show_default="all that are installed"
+        ),
+    ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(help="float16, int8 or dynamic, for onnx and litert.", show_default="weights stay as they are"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a .keras file: the data it is compared on.", show_default="random pixels")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="For a .keras file: where to.", show_default="exports/ beside it")
     ] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write the retrained winner in other formats, each compared with Keras's own answers."""
-    found = _study(study, trust_code)
+    """Write the retrained winner in other formats, each proven in its own runtime to answer as Keras does."""
+    from archsearch import display
+    from archsearch.study import export_file
+
     # `--format a b`: what follows the first name arrives as further arguments.
-    for made in found.export([*(format or []), *(more or [])]):
-        typer.echo(
-            f"{made.format}: {made.path}, {made.bytes / 1e6:.2f} MB, "
-            f"differs by at most {made.largest_difference:.1e} on {made.images} images"
-        )
+    formats, numbers = [*(format or []), *(more or [])], quantize or "float32"
+    if source.suffix == ".keras":
+        made = export_file(source, formats, out or source.parent / "exports", numbers, data)
+        where = out or source.parent / "exports"
+    elif data or out:
+        raise InputError("export: --data and --out go with a .keras file; a study knows its own")
+    else:
+        found = _study(source, trust_code)
+        made = found.export(formats, numbers)
+        found.report()
+        where = found.folder.exports
+    console().print(display.certificates_table(made))
+    typer.echo(f"files: {where}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A .onnx, .tflite or .keras file, or the folder of a SavedModel.")],
+    images: Annotated[list[Path], typer.Argument(help="PNG or JPEG files, or folders of them.")],
+    format: Annotated[
+        Literal["csv", "json"], typer.Option(help="csv has the most probable class; json the probabilities of all.")
+    ] = "csv",
+) -> None:
+    """Name the class of images with an exported model; .onnx and .tflite files need no TensorFlow.
+
+    Ends with exit code 1 if some images cannot be read; the others are named all the same.
+    """
+    from archsearch import display
+    from archsearch.data.pictures import find_pictures
+    from archsearch.export.predict import WRITERS, predictions
+    from archsearch.export.runtimes import load
+
+    files = find_pictures(images)
+    unreadable = WRITERS[format](display.counted(predictions(load(model), files), len(files)), sys.stdout)
+    for each in unreadable:
+        typer.echo(f"{each.name}: {each.reason}", err=True)
+    if unreadable:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -3,13 +3,14 @@
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import track
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from archsearch.report.data import ReportData
 from archsearch.report.lines import candidate_line
 from archsearch.report.numbers import percent, signed
 from archsearch.report.remarks import savings
+from archsearch.search.certificate import Certificate
 from archsearch.search.coordinator import Progress
 from archsearch.search.folder import StudyFolder
 from archsearch.search.plan import Plan
@@ -34,6 +36,7 @@ WIDE = 100
 """From this width on, a ranking has room for what candidates cost beside their architecture."""
 
 Watch = Callable[[Progress], None]
+Item = TypeVar("Item")
 
 
 def clock(seconds: float) -> str:
@@ -273,6 +276,34 @@ def _against_baseline(data: ReportData) -> str:
         f"by {signed(gain.mean)}{error} points than the baseline ({percent(baseline.score)}, "
         f"{baseline.parameters:,} parameters)"
     )
+
+
+def counted(items: Iterable[Item], total: int) -> Iterable[Item]:
+    """The same items; a terminal shows how many of them have come, on standard error."""
+    errors = Console(stderr=True)
+    return track(items, "predicting", total, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def certificates_table(certificates: Sequence[Certificate]) -> Table:
+    """What exported files did in their own runtimes, a row each."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    names = ("file", "size", "agrees", "differs by", "accuracy", "Keras", "one image", "95 %", "loads in", "memory")
+    for name in names:
+        table.add_column(name, justify="left" if name == "file" else "right", no_wrap=True)
+    for made in certificates:
+        table.add_row(
+            made.file,
+            f"{made.bytes / 1e3:,.0f} kB",
+            percent(made.agreement),
+            f"{made.largest_difference:.1e}",
+            percent(made.accuracy),
+            percent(made.keras_accuracy),
+            f"{1e3 * made.latency:.2f} ms",
+            f"{1e3 * made.latency_95:.2f} ms",
+            f"{1e3 * made.load_seconds:.0f} ms",
+            f"{made.peak_memory / 1e6:,.0f} MB" if made.peak_memory else "–",
+        )
+    return table
 
 
 def data_view(check: DataCheck) -> RenderableType:

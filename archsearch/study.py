@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ from archsearch.search.record import TrialRecord
 from archsearch.search.recovery import recover
 from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
 from archsearch.space.check import check_space
-from archsearch.space.code import load_code, trust, trusted_folder, untrusted
+from archsearch.space.code import trust, trusted_folder, untrusted
 from archsearch.space.hyper import HyperRecipe, locate, names_hypermodel
 from archsearch.space.load import load_space
 from archsearch.space.suggest import Suggestion
@@ -52,8 +51,8 @@ from archsearch.training.environment import TENSORFLOW, environment, stderr_to
 from archsearch.training.job import Point, Report
 
 if TYPE_CHECKING:
-    from archsearch.export import Exported
     from archsearch.report.compare import Cell
+    from archsearch.search.certificate import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -315,16 +314,26 @@ class Study:
         left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
         return time.time() + left
 
-    def export(self, formats: Sequence[str]) -> "list[Exported]":
-        """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.export`."""
-        with environment(TENSORFLOW), stderr_to(os.devnull):
-            from archsearch.export import export
+    def export(
+        self,
+        formats: Sequence[str] = (),
+        numbers: str = "float32",
+        tell: "Callable[[Certificate], None]" = lambda made: None,
+    ) -> "list[Certificate]":
+        """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.exporter`.
 
-            file = self.info.space_file
-            own = load_code(locate(file)[1]) if names_hypermodel(file) and trusted_folder() else None
-        images = self.splits().train.images[:COMPARED]
-        code = sys.modules[own.__module__] if own else None
-        return export(self.folder.model, formats, images, self.folder.exports, code)
+        They are asked for images of the test set, which was opened when the winner was retrained.
+        """
+        winner = self.winner()
+        if winner is None:
+            raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
+        with environment(TENSORFLOW), stderr_to(os.devnull):
+            from archsearch.export.exporter import export
+            from archsearch.export.source import of_study
+
+        return export(
+            of_study(self.folder, self.info, winner, self.splits()), formats, self.folder.exports, numbers, tell
+        )
 
 
 def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:
@@ -332,8 +341,22 @@ def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:
     return Plan.model_validate(kept) if kept else None
 
 
-COMPARED = 512
-"""Images an export is compared on: training images, since a comparison needs no labels and the test set stays shut."""
+def export_file(file: Path, formats: Sequence[str], out: Path, numbers: str, data: str | None) -> "list[Certificate]":
+    """Exports a `.keras` file that belongs to no study; see `archsearch.export.exporter`.
+
+    Args:
+        file: From raw pixels to class probabilities.
+        formats: Names in `FORMATS`; none is all that can be written.
+        out: Folder for the files.
+        numbers: How weights are kept.
+        data: The data source it is compared on; None is random pixels.
+    """
+    with environment(TENSORFLOW), stderr_to(os.devnull):
+        from archsearch.export.exporter import export
+        from archsearch.export.source import of_file
+
+        source = of_file(file, load_data(data) if data else None)
+    return export(source, formats, out, numbers)
 
 
 def run_search(

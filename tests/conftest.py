@@ -38,9 +38,10 @@ def trust_ends_with_a_test() -> Iterator[None]:
     code._loaded.clear()
     path = [*sys.path]
     yield
+    trusted = {str(folder) for folder in code._trusted} - {*path}
     code._trusted.clear()
     code._loaded.clear()
-    sys.path[:] = path
+    sys.path[:] = [folder for folder in sys.path if folder not in trusted]
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,37 @@ def read_folder(name: str, size: int | None) -> Contents:
     return Contents(classes, shape, parts["train"], parts.get("test"))
 
 
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """The files that are named, and all PNG and JPEG files in the folders that are, in the order of their names.
+
+    Raises DataError if one is not there, or a folder holds none or cannot be read.
+    """
+    found: list[Path] = []
+    for path in paths:
+        try:
+            inside = _image_files(path) if path.is_dir() else [path]
+        except OSError as error:
+            raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder")
+        if not inside:
+            raise DataError(f"{path}: found no images; expected PNG or JPEG files")
+        found += inside
+    return found
+
+
+def read_picture(path: Path, shape: Shape) -> Pixels | Unreadable:
+    """One image file as (height, width, channels) uint8, made larger or smaller as `--size` does if it has to be."""
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            picture = _plain(ImageOps.exif_transpose(opened), "L" if shape[2] == 1 else "RGB")
+        if picture.size != (shape[1], shape[0]):
+            picture = picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+        return np.asarray(picture).reshape(shape)
+    except Exception as error:  # on damaged files Pillow raises nearly anything
+        return _unreadable(str(path), error)
+
+
 def unreadable_sentence(unreadable: Sequence[Unreadable]) -> str:
     """How many image files cannot be read, and the first ten with their reasons."""
     what = "1 image" if len(unreadable) == 1 else f"{len(unreadable)} images"
@@ -135,7 +166,7 @@ def _head(file: File) -> _Head | Unreadable:
             width, height = reversed(picture.size) if turned else picture.size
             return _Head(file.name, height, width, _is_grey(picture))
     except Exception as error:  # on damaged files Pillow raises nearly anything
-        return _unreadable(file, error)
+        return _unreadable(file.name, error)
 
 
 def _is_grey(picture: Image.Image) -> bool:
@@ -169,7 +200,7 @@ def _decode(file: File, shape: Shape, size: int | None) -> Pixels | Unreadable:
             picture = _plain(ImageOps.exif_transpose(opened), "L" if shape[2] == 1 else "RGB")
         image = np.asarray(resized(picture, size) if size else picture)
     except Exception as error:  # on damaged files Pillow raises nearly anything
-        return _unreadable(file, error)
+        return _unreadable(file.name, error)
     if image.shape[:2] != shape[:2]:
         return Unreadable(file.name, f"decodes to {image.shape[1]}×{image.shape[0]}, which is not what its header says")
     return image.reshape(shape)
@@ -185,6 +216,6 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
     return picture.convert(mode)
 
 
-def _unreadable(file: File, error: Exception) -> Unreadable:
+def _unreadable(name: str, error: Exception) -> Unreadable:
     known = {"UnidentifiedImageError": "not a PNG or JPEG", "PermissionError": "permission denied"}
-    return Unreadable(file.name, known.get(type(error).__name__, str(error)))
+    return Unreadable(name, known.get(type(error).__name__, str(error)))

@@ -1,0 +1,140 @@
+"""A trained model → files in other formats, each proven before it counts, and `export.json` beside them."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from archsearch.errors import InputError
+from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, missing
+from archsearch.export.own_code import known
+from archsearch.export.prove import Probe, prove
+from archsearch.export.source import Source
+from archsearch.search.certificate import Certificate, Exports
+from archsearch.search.folder import read_plain, write_whole
+from archsearch.training.environment import stderr_to
+
+RECORD = "export.json"
+
+
+def chosen(formats: Sequence[str], numbers: str) -> list[str]:
+    """The formats that are meant: those that are named, or all that can be written with such weights.
+
+    Raises:
+        InputError: One is unknown, cannot keep its weights so, or something has to be installed for it.
+    """
+    if numbers not in NUMBERS:
+        raise InputError(f"quantize: found '{numbers}', expected one of {', '.join(NUMBERS[1:])}")
+    if not formats:
+        return [name for name, kind in FORMATS.items() if numbers in kind.numbers and not missing(name)]
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"format: found '{name}', expected one of {', '.join(FORMATS)}")
+        if numbers not in FORMATS[name].numbers:
+            able = " or ".join(other for other, kind in FORMATS.items() if numbers in kind.numbers)
+            raise InputError(f"format: {name} keeps whole numbers only, so it cannot be {numbers}; expected {able}")
+        if needs := missing(name):
+            raise InputError(needs)
+    return list(dict.fromkeys(formats))
+
+
+def export(
+    source: Source,
+    formats: Sequence[str],
+    out: Path,
+    numbers: str = WHOLE,
+    tell: Callable[[Certificate], None] = lambda made: None,
+) -> list[Certificate]:
+    """Writes a saved model in other formats and proves that each gives the same answers.
+
+    Args:
+        source: What to export.
+        formats: Names in `FORMATS`; none is all that can be written.
+        out: Folder for the files; made if it is not there. What is already there under the same name is replaced once
+            the new one is proven.
+        numbers: How weights are kept: `float32`, `float16`, `int8` or `dynamic`.
+        tell: Told each file that is proven.
+
+    Returns:
+        One certificate a file that was written.
+
+    Raises:
+        InputError: A format is unknown or cannot be written so, or the model cannot be loaded.
+        ExportError: A file's answers differ by more than they may (`prove`). Those before it are kept.
+    """
+    names = chosen(formats, numbers)
+    with known(source.code):
+        model = _load(source.file)
+        probe = Probe(source.images, np.asarray(model.predict(source.images, verbose=0), np.float32), source.labels)
+        out.mkdir(parents=True, exist_ok=True)
+        made = []
+        for name in names:
+            made.append(_export_one(FORMATS[name], name, model, source, probe, out, numbers))
+            _record(out, source, made[-1])
+            tell(made[-1])
+    return made
+
+
+def read_exports(folder: Path) -> Exports | None:
+    """What was proven of the files in a folder; None if nothing was."""
+    return read_plain(Exports, folder / RECORD) if (folder / RECORD).is_file() else None
+
+
+def _export_one(
+    kind: Format, name: str, model: keras.Model, source: Source, probe: Probe, out: Path, numbers: str
+) -> Certificate:
+    path = out / kind.file_name(numbers)
+    # In a folder of its own, so that the file has its name when it is proven.
+    beside = out / f".{name}.tmp"
+    _remove(beside)
+    beside.mkdir()
+    try:
+        written = beside / path.name
+        with stderr_to(os.devnull):  # where converters talk to their makers
+            kind.write(Order(model, source.description, written, numbers, source.calibration))
+        certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
+        _remove(path)
+        written.rename(path)
+    finally:
+        _remove(beside)
+    return certificate
+
+
+def _record(out: Path, source: Source, made: Certificate) -> None:
+    """Adds a file to those in `export.json`, in place of an earlier one of its name."""
+    before = read_exports(out)
+    others = [one for one in before.files if one.file != made.file] if before else []
+    described = source.description
+    exports = Exports(
+        study=described.study,
+        trial=described.trial,
+        classes=described.classes,
+        takes=described.takes,
+        asked=source.asked,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        files=tuple(sorted([*others, made], key=lambda one: (list(FORMATS).index(one.format), one.file))),
+    )
+    write_whole(out / RECORD, exports.model_dump_json(indent=2))
+
+
+def _load(file: Path) -> keras.Model:
+    if not file.is_file():
+        raise InputError(f"{file}: there is no model here yet; retrain the study first")
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except Exception as error:  # whatever a stranger's file makes Keras raise
+        raise InputError(
+            f"{file}: cannot be loaded: {str(error).splitlines()[0]}; "
+            "layers of a HyperModel's own code need --trust-code"
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""Reads an exported file back, each kind in its own runtime, and asks it. Nothing of the training code is needed."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsearch.errors import InputError
+from archsearch.export.description import Description, from_json, unpack
+from archsearch.training.environment import TENSORFLOW, environment, stderr_to
+
+Pixels = NDArray[np.uint8]
+Probabilities = NDArray[np.float32]
+
+BATCH = 128
+"""Images that are asked for at once."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported model, loaded.
+
+    Attributes:
+        description: What it says of itself; of a file from elsewhere, what can be seen of it.
+        run: Pixels (N, H, W, C) uint8 to probabilities (N, classes) float32, all at once.
+    """
+
+    description: Description
+    run: Callable[[Pixels], Probabilities]
+
+    def predict(self, images: Pixels) -> Probabilities:
+        """The probability of each class for each image, batch by batch.
+
+        Args:
+            images: (N, H, W, C) uint8, 0 to 255, of the size that the model takes.
+        """
+        return np.concatenate(list(self.predictions(images)))
+
+    def predictions(self, images: Pixels) -> Iterator[Probabilities]:
+        """The same, one batch after the other."""
+        for start in range(0, max(1, len(images)), BATCH):
+            yield self.run(images[start : start + BATCH])
+
+
+def load(path: Path, threads: int | None = None) -> Model:
+    """Loads a file that was exported: `.onnx`, `.tflite`, `.keras`, or the folder of a SavedModel.
+
+    Args:
+        path: The file or folder.
+        threads: How many the runtime may use; None is as many as it wants. TensorFlow takes it only in a process in
+            which it has done nothing yet.
+
+    Raises:
+        InputError: There is nothing, it is of no such kind, it is damaged, or its runtime is not installed.
+    """
+    loader = _LOADERS.get("saved_model" if path.is_dir() else path.suffix)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if loader is None or (path.is_dir() and not (path / "saved_model.pb").is_file()):
+        raise InputError(
+            f"{path}: is no model; expected a .onnx, .tflite or .keras file, or the folder of a SavedModel"
+        )
+    try:
+        with environment(TENSORFLOW), stderr_to(os.devnull):  # where runtimes greet
+            return loader(path, threads)
+    except InputError:
+        raise
+    except Exception as error:  # on damaged files runtimes raise nearly anything
+        raise InputError(f"{path}: cannot be loaded: {str(error).splitlines()[0] or type(error).__name__}") from error
+
+
+def _load_onnx(path: Path, threads: int | None) -> Model:
+    _require("onnxruntime", path, "onnx")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kept = session.get_modelmeta().custom_metadata_map.get("description")
+    (image,) = session.get_inputs()
+    (scores,) = session.get_outputs()
+    seen = _seen(image.shape, scores.shape[-1])
+    whole = np.uint8 if "uint8" in image.type else np.float32
+    return Model(
+        from_json(kept) if kept else seen,
+        lambda images: session.run([scores.name], {image.name: images.astype(whole)})[0],
+    )
+
+
+def _load_litert(path: Path, threads: int | None) -> Model:
+    _require("ai_edge_litert", path, "litert")
+    with contextlib.redirect_stdout(io.StringIO()):
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (image,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
+    shape: tuple[int, ...] = ()
+
+    def run(images: Pixels) -> Probabilities:
+        nonlocal shape
+        if images.shape != shape:
+            interpreter.resize_tensor_input(image["index"], images.shape)
+            interpreter.allocate_tensors()
+            shape = images.shape
+        interpreter.set_tensor(image["index"], images.astype(image["dtype"]))
+        interpreter.invoke()
+        return np.array(interpreter.get_tensor(scores["index"]), np.float32)
+
+    return Model(unpack(path) or _seen(image["shape_signature"], scores["shape"][-1]), run)
+
+
+def _load_saved_model(path: Path, threads: int | None) -> Model:
+    _require("tensorflow", path, "")
+    import tensorflow as tf
+
+    _limit(threads)
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    (spec,) = served.structured_input_signature[1].values()
+    ((name, scores),) = served.structured_outputs.items()
+    return Model(
+        unpack(path) or _seen(spec.shape.as_list(), scores.shape[-1]),
+        lambda images: np.asarray(served(tf.cast(images, spec.dtype))[name], np.float32),
+    )
+
+
+def _load_keras(path: Path, threads: int | None) -> Model:
+    _require("keras", path, "")
+    import keras
+
+    _limit(threads)
+    model = keras.saving.load_model(path, compile=False)
+    return Model(
+        unpack(path) or _seen(model.input_shape, model.output_shape[-1]),
+        lambda images: np.asarray(model(images, training=False), np.float32),
+    )
+
+
+_LOADERS: dict[str, Callable[[Path, int | None], Model]] = {
+    ".onnx": _load_onnx,
+    ".tflite": _load_litert,
+    ".keras": _load_keras,
+    "saved_model": _load_saved_model,
+}
+
+
+def _require(module: str, path: Path, extra: str) -> None:
+    if find_spec(module) is None:
+        install = f"pip install 'archsearch[{extra}]'" if extra else f"pip install {module}"
+        raise InputError(f"{path}: needs {module}; install it with: {install}")
+
+
+def _limit(threads: int | None) -> None:
+    import tensorflow as tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _seen(shape: object, classes: object) -> Description:
+    """What can be seen of a model that says nothing of itself."""
+    if not isinstance(classes, int | np.integer):
+        raise InputError("the number of its classes is not fixed; expected probabilities (N, classes)")
+    sides = [int(side) if isinstance(side, int | np.integer) and side > 0 else None for side in list(shape)]  # type: ignore[call-overload]
+    if len(sides) != 4 or sides[3] is None:
+        raise InputError("it takes no images; expected an input (N, height, width, channels)")
+    return Description(tuple(map(str, range(int(classes)))), sides[1], sides[2], sides[3])

@@ -1,0 +1,44 @@
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from archsearch.export.description import ENTRY, Description, from_json, pack, unpack
+
+DESCRIBED = Description(("zero", "<b>ett</b>", "två"), 28, 28, 1, study="digits", trial=3, version="0.1.0")
+
+
+def test_json_and_back() -> None:
+    assert from_json(DESCRIBED.to_json()) == DESCRIBED
+    with pytest.raises(TypeError):
+        from_json('{"classes": ["a"], "unknown": 1}')
+
+
+def test_what_it_takes_in_words() -> None:
+    assert DESCRIBED.takes == "uint8 pixels (N, 28, 28, 1)"
+    assert Description(("a",), None, None, 3, size=32).takes == "uint8 pixels (N, any, any, 3)"
+
+
+def test_it_travels_in_a_saved_model(tmp_path: Path) -> None:
+    assert unpack(tmp_path) is None
+    pack(tmp_path, DESCRIBED)
+    assert unpack(tmp_path) == DESCRIBED
+
+
+def test_it_travels_behind_the_end_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(b"a flatbuffer")
+    assert unpack(file) is None
+    pack(file, DESCRIBED)
+    assert unpack(file) == DESCRIBED
+    assert file.read_bytes().startswith(b"a flatbuffer")
+
+
+def test_it_travels_in_an_archive_beside_what_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "model.keras"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert unpack(file) is None
+    pack(file, DESCRIBED)
+    assert unpack(file) == DESCRIBED
+    assert zipfile.ZipFile(file).namelist() == ["config.json", ENTRY]
