@@ -80,7 +80,8 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
     def _asked_properly(self) -> bool:
-        own, port = self.server.asked_for, self.server.server_address[1]  # type: ignore[attr-defined]
+        own: str = self.server.asked_for  # type: ignore[attr-defined]
+        port = self.connection.getsockname()[1]
         try:
             asked = urlsplit(f"//{self.headers.get('Host', '')}")
             name, on = (asked.hostname or "").lower(), asked.port or 80

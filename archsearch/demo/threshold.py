@@ -45,7 +45,7 @@ def calibrate(probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -
     """
     if len(labels) == 0 or len(labels) != len(probabilities):
         raise InputError(
-            f"threshold: found {len(probabilities)} answers and {len(labels)} labels; expected as many, and at least one"
+            f"threshold: found {len(probabilities)} answers and {len(labels)} labels; expected as many, and at least 1"
         )
     confidence = probabilities.max(axis=1)
     wrong = probabilities.argmax(axis=1) != labels

@@ -81,10 +81,13 @@ async function start() {
   at("sampling").hidden = about.examples.length === 0;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.paint());
 
+  // Asked once before, the network is warm at the first stroke, and its maps have their place on the page.
+  const nothing = new Uint8Array(shape.reduce((product, side) => product * side));
+  layers.show({pixels: nothing, layers: (await ask(nothing)).layers});
+  layers.clear();
+  showVerdict(at("verdict"), null, classes, threshold.confidence, empty(about));
   say("");
   at("main").hidden = false;
-  show(null);
-  showVerdict(at("verdict"), null, classes, 0, empty(about));
 }
 
 function say(text) {

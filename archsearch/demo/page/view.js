@@ -99,7 +99,7 @@ export class Layers {
       while (maps.children.length < count) maps.append(element("canvas", {role: "img", ariaLabel: `Map ${maps.children.length + 1}`}));
       const shown = data.subarray(0, count * size);
       const peak = shown.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
-      negative ||= shown.some(value => value < -peak / 4);
+      negative ||= shown.some(value => value < -peak / 10);
       for (let map = 0; map < count; map++)
         paintMap(maps.children[map], shown.subarray(map * size, (map + 1) * size), height, width, peak, colours);
     });
@@ -125,7 +125,7 @@ function paintMap(canvas, values, height, width, peak, [ground, bright, against]
   canvas.width = width, canvas.height = height;
   const image = new ImageData(width, height);
   values.forEach((value, i) => {
-    const share = Math.sqrt(Math.abs(value) / peak), towards = value < 0 ? against : bright;
+    const share = Math.abs(value) / peak, towards = value < 0 ? against : bright;
     for (let channel = 0; channel < 3; channel++)
       image.data[4 * i + channel] = ground[channel] + share * (towards[channel] - ground[channel]);
     image.data[4 * i + 3] = 255;
