@@ -313,6 +313,30 @@ def export(
 
 
 @app.command()
+def stress(
+    source: Annotated[Path, typer.Argument(metavar="STUDY|MODEL", help="A study's folder, or an exported model.")],
+    data: Annotated[
+        str | None, typer.Option(help="For a model: images that it was not trained on.", show_default=False)
+    ] = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Test how a model stands what happens to images: turned, shifted, blurred, noisy, and some that are no class."""
+    from archsearch.display_stress import stress_view
+    from archsearch.study import stress_model
+
+    if source.suffix or (source / "saved_model.pb").is_file():
+        found = stress_model(source, data)
+        console().print(stress_view(found))
+        return
+    if data:
+        raise InputError("stress: --data goes with a model; a study knows its own")
+    study = _study(source, trust_code)
+    console().print(stress_view(study.stress()))
+    study.report()
+    typer.echo(f"report: {study.folder.report}")
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A .onnx, .tflite or .keras file, or the folder of a SavedModel.")],
     images: Annotated[list[Path], typer.Argument(help="PNG or JPEG files, or folders of them.")],

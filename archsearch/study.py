@@ -26,11 +26,13 @@ from archsearch.replay import Replayed, replay
 from archsearch.report.collect import collect
 from archsearch.report.data import ReportData
 from archsearch.report.story import Story
+from archsearch.report.stress import StressReport
 from archsearch.report.verdict import Verdict
 from archsearch.retrain import retrain
 from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
+from archsearch.search.certificate import read_exports
 from archsearch.search.config import BATCH_SIZE, EPOCHS, SearchConfig, cores
 from archsearch.search.coordinator import PLAN, SESSIONS, Coordinator, Progress
 from archsearch.search.executors.local import LocalExecutor
@@ -108,6 +110,10 @@ class Study:
         """What the retrained winner answered on the test set, or None before `retrain`."""
         return read_plain(Verdict, self.folder.verdict) if self.folder.verdict.is_file() else None
 
+    def stressed(self) -> StressReport | None:
+        """What the stress test of the retrained winner has found, or None before `stress`."""
+        return read_plain(StressReport, self.folder.stress) if self.folder.stress.is_file() else None
+
     def best(self) -> TrialRecord | None:
         """The best trial that has run every fold, or None before the first."""
         return record.pick_winner(self.trials(), self.info.prefer)
@@ -134,7 +140,17 @@ class Study:
             attributes: The user attributes of the Optuna study.
         """
         drawn, plan = parameters(trials, records), _plan_of(attributes)
-        return collect(self.info, records, self.winner(), plan, self.verdict(), drawn, self.story())
+        return collect(
+            self.info,
+            records,
+            self.winner(),
+            plan,
+            self.verdict(),
+            drawn,
+            self.story(),
+            self.stressed(),
+            read_exports(self.folder.exports),
+        )
 
     def report(self) -> ReportData:
         """Writes report.html, leaderboard.csv and report.json anew; returns what is in them."""
@@ -324,9 +340,7 @@ class Study:
 
         They are asked for images of the test set, which was opened when the winner was retrained.
         """
-        winner = self.winner()
-        if winner is None:
-            raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
+        winner = self._shipped()
         with environment(TENSORFLOW), stderr_to(os.devnull):
             from archsearch.export.exporter import export
             from archsearch.export.source import of_study
@@ -334,6 +348,33 @@ class Study:
         return export(
             of_study(self.folder, self.info, winner, self.splits()), formats, self.folder.exports, numbers, tell
         )
+
+    def stress(self) -> StressReport:
+        """Tests how the winner stands what happens to images, on the test images, and keeps that in best/.
+
+        They were opened when it was retrained. See `archsearch.stress.measure`.
+
+        Raises:
+            InputError: The study is not retrained, or its model has layers of a user's own that are not trusted.
+        """
+        self._shipped()
+        from archsearch.export.own_code import OwnCode, known
+        from archsearch.export.runtimes import load
+        from archsearch.stress.measure import stress
+
+        info, test = self.info, self.splits().test
+        trusted = names_hypermodel(info.space_file) and trusted_folder() is not None
+        with known(OwnCode(*locate(info.space_file)) if trusted else None):
+            model = load(self.folder.model)
+            found = stress(model.predict, test.images, test.labels, info.classes, info.seed)
+        write_whole(self.folder.stress, found.model_dump_json())
+        return found
+
+    def _shipped(self) -> WinnerInfo:
+        winner = self.winner()
+        if winner is None:
+            raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
+        return winner
 
 
 def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:
@@ -357,6 +398,25 @@ def export_file(file: Path, formats: Sequence[str], out: Path, numbers: str, dat
 
         source = of_file(file, load_data(data) if data else None)
     return export(source, formats, out, numbers)
+
+
+def stress_model(model: Path, data: str | None) -> StressReport:
+    """Tests an exported model on the test images of a data source, or on all its images if it has no test set.
+
+    Raises:
+        InputError: It is no model, no data is named, or they do not fit together.
+    """
+    from archsearch.export.runtimes import load
+    from archsearch.export.source import fitting
+    from archsearch.stress.measure import stress
+
+    loaded = load(model)
+    if data is None:
+        raise InputError("stress: found no --data; expected the data that the model was made for, such as --data mnist")
+    source = load_data(data)
+    fitting(model, loaded.description, source)
+    images = source.test or source.train
+    return stress(loaded.predict, images.images, images.labels, loaded.description.classes, seed=0)
 
 
 def run_search(

@@ -14,11 +14,9 @@ from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, mi
 from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
 from archsearch.export.source import Source
-from archsearch.search.certificate import Certificate, Exports
-from archsearch.search.folder import read_plain, write_whole
+from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
+from archsearch.search.folder import write_whole
 from archsearch.training.environment import stderr_to
-
-RECORD = "export.json"
 
 
 def chosen(formats: Sequence[str], numbers: str) -> list[str]:
@@ -79,11 +77,6 @@ def export(
     return made
 
 
-def read_exports(folder: Path) -> Exports | None:
-    """What was proven of the files in a folder; None if nothing was."""
-    return read_plain(Exports, folder / RECORD) if (folder / RECORD).is_file() else None
-
-
 def _export_one(
     kind: Format, name: str, model: keras.Model, source: Source, probe: Probe, out: Path, numbers: str
 ) -> Certificate:
@@ -116,9 +109,14 @@ def _record(out: Path, source: Source, made: Certificate) -> None:
         takes=described.takes,
         asked=source.asked,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        files=tuple(sorted([*others, made], key=lambda one: (list(FORMATS).index(one.format), one.file))),
+        files=tuple(sorted([*others, made], key=_place)),
     )
     write_whole(out / RECORD, exports.model_dump_json(indent=2))
+
+
+def _place(made: Certificate) -> tuple[int, int]:
+    """In the order of the formats, and of each the whole one first."""
+    return list(FORMATS).index(made.format), NUMBERS.index(made.numbers)
 
 
 def _load(file: Path) -> keras.Model:

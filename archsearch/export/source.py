@@ -81,17 +81,23 @@ def of_file(file: Path, data: Dataset | None) -> Source:
         shape = (described.height or 32, described.width or 32, described.channels)
         pixels = np.random.default_rng(0).integers(0, 256, (CALIBRATION, *shape)).astype(np.uint8)
         return Source(file, described, pixels, None, f"{len(pixels)} images of random pixels", pixels)
+    fitting(file, described, data)
     kind, chosen = ("test", data.test) if data.test is not None else ("training", data.train)
     images, labels, asked = _some(chosen, kind)
-    found, expected = images.shape[1:], (described.height, described.width, described.channels)
-    if found != expected or len(data.classes) != len(described.classes):
-        raise InputError(
-            f"{file}: takes images {_shape(expected)} of {len(described.classes)} classes, and {data.source} has "
-            f"{_shape(found)} of {len(data.classes)}; name the data it was trained on"
-        )
     named = Description(data.classes, described.height, described.width, described.channels)
     calibration = data.train.images[_places(len(data.train.labels), CALIBRATION)]
     return Source(file, named, images, labels, asked, calibration)
+
+
+def fitting(file: Path, described: Description, data: Dataset) -> None:
+    """Raises InputError if a model does not take such images, or has other classes."""
+    found = data.train.images.shape[1:]
+    taken = (described.height or found[0], described.width or found[1], described.channels)
+    if found != taken or len(data.classes) != len(described.classes):
+        raise InputError(
+            f"{file}: takes images {_shape(taken)} of {len(described.classes)} classes, and {data.source} has "
+            f"{_shape(found)} of {len(data.classes)}; name the data it was trained on"
+        )
 
 
 def _some(images: ImageSet, kind: str) -> tuple[Pixels, NDArray[np.int32], str]:

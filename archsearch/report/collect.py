@@ -12,8 +12,10 @@ from archsearch.report.data import Contender, Curve, Finish, Gain, Ranked, Repor
 from archsearch.report.lines import candidate_line, command_line, optimizer_line
 from archsearch.report.remarks import remarks
 from archsearch.report.story import Story
+from archsearch.report.stress import StressReport
 from archsearch.report.verdict import Verdict
 from archsearch.search.budget import learn_pace, remaining_seconds
+from archsearch.search.certificate import Exports
 from archsearch.search.folder import StudyInfo, WinnerInfo
 from archsearch.search.objectives import front, mean_latency
 from archsearch.search.parameters import Parameter
@@ -41,6 +43,8 @@ def collect(
     verdict: Verdict | None = None,
     parameters: Sequence[Parameter] = (),
     story: Story | None = None,
+    stress: StressReport | None = None,
+    exports: Exports | None = None,
 ) -> ReportData:
     """Everything the report says about a study.
 
@@ -52,6 +56,8 @@ def collect(
         verdict: That model's answers on the test set, if they are known.
         parameters: What was drawn, the most important first.
         story: What was measured of a winner.
+        stress: How that model stands what happens to images, if it was tested.
+        exports: What it was exported to, if it was.
     """
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
@@ -83,6 +89,8 @@ def collect(
         retrained=winner,
         openings=(*winner.tested_before, winner.test) if winner else (),
         verdict=verdict if winner else None,
+        stress=stress if winner else None,
+        exports=exports if winner else None,
         story=story if story and best and story.winner == best.trial else None,
     )
     return data.model_copy(update={"remarks": remarks(data)})

@@ -3,7 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 
 from archsearch.report.story import Story
+from archsearch.report.stress import StressReport
 from archsearch.report.verdict import Verdict
+from archsearch.search.certificate import Exports
 from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
 from archsearch.search.parameters import Parameter
 from archsearch.search.plan import Plan
@@ -172,6 +174,8 @@ class ReportData(_Data):
         retrained: The retrained model; None before `retrain`.
         openings: Every opening of the test set, oldest first.
         verdict: What the retrained model gets right and wrong; None before `retrain`.
+        stress: How it stands what happens to images; None if that was not tested.
+        exports: What it was exported to, and what was proven of the files; None before.
         story: How the winner came about; None if that was not measured, or of another winner.
         remarks: What to keep in mind when reading the figures, one sentence or two each.
     """
@@ -196,5 +200,7 @@ class ReportData(_Data):
     retrained: WinnerInfo | None
     openings: tuple[TestScore, ...]
     verdict: Verdict | None = None
+    stress: StressReport | None = None
+    exports: Exports | None = None
     story: Story | None = None
     remarks: tuple[str, ...] = ()

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from archsearch.report.data import ReportData
-from archsearch.report.numbers import percent, signed
-from archsearch.report.page import digits
+from archsearch.report.numbers import digits, percent, signed
 
 ROWS = 10
 """Of the ranking."""

@@ -4,7 +4,8 @@ from markupsafe import Markup
 
 from archsearch.report.curve import best_so_far_svg
 from archsearch.report.data import ReportData
-from archsearch.report.page import digits, environment, percent
+from archsearch.report.numbers import digits
+from archsearch.report.page import environment, percent
 
 ROWS = 5
 

@@ -12,3 +12,8 @@ def percent(score: float | None, error: float | None = None, decimals: int = 2) 
 def signed(share: float, decimals: int = 2) -> str:
     """A difference of shares in points: `+0.12`, and never `-0.00`."""
     return f"{round(100 * share, decimals) + 0.0:+.{decimals}f}"
+
+
+def digits(images: int) -> int:
+    """Decimals of a percentage that was counted over `images`: 1 up to a thousand images, then 2."""
+    return 1 if images <= 1000 else 2

@@ -14,12 +14,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archsearch.report import figures
+from archsearch.report.card import card
 from archsearch.report.classes import class_scores
 from archsearch.report.collect import MOST_POINTS
 from archsearch.report.data import Ranked, ReportData, Unranked
 from archsearch.report.diagram import architecture_svg, side_by_side_svg
-from archsearch.report.numbers import signed
+from archsearch.report.numbers import digits, signed
 from archsearch.report.story import memory_sentence, told
+from archsearch.report.stress import class_rows, outsider_rows, stress_sentences
+from archsearch.report.stress_figure import stress_curves
 from archsearch.search.folder import StudyFolder, TestScore, write_whole
 from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value
@@ -38,10 +41,15 @@ MOST_CLASSES = 30
 
 
 def write_report(folder: StudyFolder, data: ReportData) -> None:
-    """Writes report.html (one file, under 6 MB, works offline), leaderboard.csv and report.json, each in one go."""
+    """Writes report.html (one file, under 6 MB, works offline), leaderboard.csv and report.json, each in one go.
+
+    Once there is a retrained model, its card is written, too.
+    """
     write_whole(folder.report_data, data.model_dump_json(indent=2))
     write_whole(folder.leaderboard, leaderboard(data).to_csv(index=False))
     write_whole(folder.report, render(folder.path.resolve().name, data))
+    if data.retrained:
+        write_whole(folder.card, card(folder.path.resolve().name, data))
 
 
 def leaderboard(data: ReportData) -> pd.DataFrame:
@@ -79,6 +87,9 @@ def render(study: str, data: ReportData) -> str:
             digits=digits(data.info.train_images),
             test_digits=digits(data.info.test_images),
             test=data.retrained.test if data.retrained else None,
+            stress_sentences=stress_sentences(data.stress) if data.stress else (),
+            stress_outsiders=outsider_rows(data.stress) if data.stress else (),
+            stress_classes=class_rows(data.stress) if data.stress else (),
             class_rows=class_scores(data.verdict)[:MOST_CLASSES] if data.verdict else [],
             most_classes=MOST_CLASSES,
             diagram=diagram(data),
@@ -116,6 +127,8 @@ def page_figures(data: ReportData) -> Iterator[tuple[str, go.Figure]]:
             yield "parallel", figures.parallel(data)
     if data.timeline:
         yield "timeline", figures.timeline(data)
+    if data.stress:
+        yield "stress", stress_curves(data.stress)
     if data.verdict:
         if len(data.info.classes) <= MOST_CLASSES and data.verdict.mistakes:
             yield "confusion", figures.confusion(data)
@@ -134,11 +147,6 @@ def listed(others: Sequence[Unranked]) -> list[Unranked]:
 
 def _folds_run(data: ReportData) -> int:
     return data.plan.folds if data.plan else data.info.folds
-
-
-def digits(images: int) -> int:
-    """Decimals of a percentage that was counted over `images`: 1 up to a thousand images, then 2."""
-    return 1 if images <= 1000 else 2
 
 
 def percent(share: float, decimals: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from archsearch.report.data import ReportData
+from archsearch.report.stress import stress_sentence
 
 CUT_SHORT = 0.8
 """A retraining for less than this share of the planned epochs is worth a remark."""
@@ -118,6 +119,11 @@ def _against_baseline(data: ReportData) -> Iterator[str]:
         yield "The winner's gain over the baseline is less than two standard errors: it may be chance."
 
 
+def _stress(data: ReportData) -> Iterator[str]:
+    if data.stress:
+        yield stress_sentence(data.stress)
+
+
 def _failures(data: ReportData) -> Iterator[str]:
     failed, total = data.counts.get("failed", 0), sum(data.counts.values())
     if failed:
@@ -142,5 +148,6 @@ REMARKS = (
     _reopened,
     _overtaken,
     _against_baseline,
+    _stress,
     _failures,
 )

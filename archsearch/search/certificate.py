@@ -1,6 +1,12 @@
 """What was proven of exported files: plain data, in `export.json` beside them."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
+
+from archsearch.search.folder import read_plain
+
+RECORD = "export.json"
 
 
 class _Data(BaseModel):
@@ -64,3 +70,8 @@ class Exports(_Data):
     asked: str
     made: str
     files: tuple[Certificate, ...]
+
+
+def read_exports(folder: Path) -> Exports | None:
+    """What was proven of the files in a folder; None if nothing was. Raises StudyError if its record is damaged."""
+    return read_plain(Exports, folder / RECORD) if (folder / RECORD).is_file() else None

@@ -7,8 +7,8 @@ reports/<study>/
 ├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
 ├── figures/         the report's figures as files, once they were asked for
-└── best/            model.keras, model.json (`WinnerInfo`), test.json (its answers on the test set) and exports/, which
-                     go when another model takes their place
+└── best/            model.keras, model.json (`WinnerInfo`), README.md (its card), test.json (its answers on the test
+                     set), stress.json and exports/, which go when another model takes their place
 """
 
 import os
@@ -205,6 +205,14 @@ class StudyFolder:
     @property
     def verdict(self) -> Path:
         return self.path / "best" / "test.json"
+
+    @property
+    def stress(self) -> Path:
+        return self.path / "best" / "stress.json"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "best" / "README.md"
 
     @property
     def exports(self) -> Path:

@@ -1,6 +1,7 @@
 """Exports give the answers of `predict`, here and where archsearch is not installed; what does not is not kept."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,12 +17,12 @@ from exporting import described, pixels, random_model
 from searches import Cli, contents
 
 from archsearch.errors import ExportError, InputError
-from archsearch.export.exporter import RECORD, chosen, export, read_exports
+from archsearch.export.exporter import chosen, export
 from archsearch.export.formats import FORMATS, Order
 from archsearch.export.prove import TOLERANCE
 from archsearch.export.runtimes import load
 from archsearch.export.source import ASKED, Source
-from archsearch.search.certificate import Certificate
+from archsearch.search.certificate import RECORD, Certificate, read_exports
 from archsearch.study import Study
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
@@ -254,6 +255,25 @@ def test_a_study_exports_its_winner_on_its_test_images(cli: Cli, a_copy: Study) 
     assert images < ASKED
     assert kept.asked == f"all {images} test images"
     assert {one.accuracy for one in kept.files} == {winner.test.accuracy}
+    assert [Path(made.file).stem for made in kept.files] == ["model", "model"]
+    page = a_copy.folder.report.read_text()
+    assert "model.tflite</td>" in page
+    _run_the_card(a_copy)
+
+
+def _run_the_card(study: Study) -> None:
+    """What the card says of using the model in Python is done, from where the card lies."""
+    blocks = re.findall(r"```python\n(.*?)```", study.folder.card.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    images = study.splits().test.images
+    np.save(study.folder.card.with_name("images.npy"), images)
+    code = f"import numpy as np\nimages = np.load('images.npy')\n{blocks[0]}\nfirst = probabilities\n{blocks[1]}"
+    code += "\nprint(abs(first - probabilities).max() < 1e-4, names[:3])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=study.folder.card.parent, capture_output=True, text=True, check=True
+    )
+    expected = [study.info.classes[label] for label in load(study.folder.model).predict(images[:3]).argmax(1)]
+    assert done.stdout.splitlines()[-1] == f"True {expected}"
 
 
 def test_a_keras_file_of_no_study(cli: Cli, source: Source, tmp_path: Path) -> None:

@@ -47,9 +47,10 @@ def test_files_keep_their_order_and_what_cannot_be_read_its_place(tmp_path: Path
 
 
 def test_csv_and_json(tmp_path: Path) -> None:
-    found = [Prediction("a.png", {"dark": 0.25, NAMES[1]: 0.75}), Unreadable("b.png", "damaged")]
+    damaged = Unreadable("b.png", "damaged")
+    found: list[Prediction | Unreadable] = [Prediction("a.png", {"dark": 0.25, NAMES[1]: 0.75}), damaged]
     table, objects = StringIO(), StringIO()
-    assert write_csv(found, table) == write_json(found, objects) == [found[1]]
+    assert write_csv(found, table) == write_json(found, objects) == [damaged]
     assert table.getvalue() == 'file,class,confidence\na.png,"bright, very",0.7500\n'
     assert json.loads(objects.getvalue()) == [
         {"file": "a.png", "class": "bright, very", "probabilities": {"dark": 0.25, "bright, very": 0.75}}

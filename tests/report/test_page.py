@@ -287,7 +287,9 @@ def test_files(tmp_path: Path) -> None:
     assert list(table["trial"]) == [row.trial for row in data.ranking]
     assert list(table["score"]) == pytest.approx([row.score for row in data.ranking])
     assert list(table["fold_2"]) == pytest.approx([row.fold_scores[2] for row in data.ranking])
+    assert folder.card.read_text().startswith("# digits\n")
     assert sorted(path.name for path in tmp_path.joinpath("digits").iterdir()) == [
+        "best",
         "leaderboard.csv",
         "report.html",
         "report.json",
