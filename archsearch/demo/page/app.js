@@ -78,6 +78,7 @@ async function start() {
   at("file").addEventListener("change", ({target}) => { if (target.files[0]) take(target.files[0]); target.value = ""; });
   listenForDrops(file => take(file));
   about.examples.forEach((label, i) => offer(label, `examples/${i}.png`, file => take(file, true)));
+  at("deeper").hidden = about.layers.length === 0;
   at("sampling").hidden = about.examples.length === 0;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.paint());
 
