@@ -91,7 +91,8 @@ def search(
         int | None, typer.Option(help="The best that run again before one wins.", show_default="planned")
     ] = None,
     objective: Annotated[
-        str, typer.Option(help="accuracy; or with what is to be small: accuracy,parameters (or flops, or latency).")
+        str,
+        typer.Option(help="accuracy; or with more: accuracy,parameters (or flops, latency, robustness)."),
     ] = "accuracy",
     prefer: Annotated[
         str, typer.Option(help="accuracy, or small: the smallest of those that are as good as the best.")
@@ -290,24 +291,31 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="For a .keras file: where to.", show_default="exports/ beside it")
     ] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Of a study: its number; it is retrained and tested.", show_default="the winner")
+    ] = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Write the retrained winner in other formats, each proven in its own runtime to answer as Keras does."""
     from archsearch import display
+    from archsearch.search.folder import StudyFolder
     from archsearch.study import export_file
 
     # `--format a b`: what follows the first name arrives as further arguments.
     formats, numbers = [*(format or []), *(more or [])], quantize or "float32"
-    if source.suffix == ".keras":
+    if source.suffix == ".keras" and trial is None:
         made = export_file(source, formats, out or source.parent / "exports", numbers, data)
         where = out or source.parent / "exports"
     elif data or out:
         raise InputError("export: --data and --out go with a .keras file; a study knows its own")
     else:
         found = _study(source, trust_code)
-        made = found.export(formats, numbers)
+        with _ctrl_c() as interrupted:
+            made = found.export(formats, numbers, trial, _show_points(found), interrupted)
+            if interrupted():
+                raise typer.Exit(130)
         found.report()
-        where = found.folder.exports
+        where = StudyFolder(source, trial).exports if made and trial is not None else found.folder.exports
     console().print(display.certificates_table(made))
     typer.echo(f"files: {where}")
 
@@ -362,6 +370,33 @@ def predict(
 
 
 @app.command()
+def demo(
+    study: StudyPath,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the page there, for any web server to host.", show_default="serve it from here"),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
+) -> None:
+    """Open a page that runs the winner in the browser: draw, or drop an image, and see what the network sees."""
+    from tempfile import TemporaryDirectory
+
+    from archsearch.demo.server import serve
+    from archsearch.study import Study
+
+    found = Study(study)
+    if out is not None:
+        found.demo(out)
+        typer.echo(f"page: {out}")
+        return
+    with TemporaryDirectory() as folder:
+        page = Path(folder, "demo")
+        found.demo(page)
+        _served("demo", host, port, lambda ready: serve(page, host, port, ready))
+
+
+@app.command()
 def dashboard(
     study: StudyPath,
     host: Annotated[
@@ -372,14 +407,7 @@ def dashboard(
     """Open Optuna's dashboard on a study, also while it runs."""
     from archsearch.dashboard.server import serve
 
-    try:
-        serve(study, host, port, lambda: typer.echo(f"dashboard: http://{host}:{port}/  (Ctrl-C ends it)"))
-    except _Interrupted:
-        return
-    except OSError as error:
-        raise InputError(
-            f"dashboard: cannot listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
+    _served("dashboard", host, port, lambda ready: serve(study, host, port, ready))
 
 
 @data_app.command("check")
@@ -426,6 +454,16 @@ def _fail(message: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _served(name: str, host: str, port: int, serve: Callable[[Callable[[], None]], None]) -> None:
+    """Says where something is served, until Ctrl-C."""
+    try:
+        serve(lambda: typer.echo(f"{name}: http://{host}:{port}/  (Ctrl-C ends it)"))
+    except _Interrupted:
+        return
+    except OSError as error:
+        raise InputError(f"{name}: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+
+
 def _study(path: Path, trust_code: bool) -> "Study":
     from archsearch.study import Study
 
@@ -440,17 +478,25 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
     told: list[object] = []
+    show_point = _show_points(study)
 
     def show(point: "Point") -> None:
         if not told:  # the winner trains in its own process: time to write what the search has found
             study.report()
         told.append(point)
-        fitted, epochs = point.fitted, point.images / study.info.train_images
-        typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
+        show_point(point)
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
     study.retrain(show, interrupted, until)
+
+
+def _show_points(study: "Study") -> "Callable[[Point], None]":
+    def show(point: "Point") -> None:
+        fitted, epochs = point.fitted, point.images / study.info.train_images
+        typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
+
+    return show
 
 
 def _print_ranking(data: "ReportData") -> None:

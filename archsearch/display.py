@@ -180,12 +180,14 @@ def ranking_table(data: ReportData, width: int, rows: int = 5) -> Table:
     ranked = [row for row in data.ranking if row.front] or data.ranking
     table = Table(box=None, header_style="dim", pad_edge=False)
     confirmed = any(row.first_run is not None for row in ranked)
+    robust = any(row.robustness is not None for row in ranked)
     wide = width >= WIDE
     for name in (
         "rank",
         "trial",
         "accuracy",
         *["first run"] * confirmed,
+        *["robustness"] * robust,
         "parameters",
         *["FLOPs", "seconds"] * wide,
     ):
@@ -198,6 +200,7 @@ def ranking_table(data: ReportData, width: int, rows: int = 5) -> Table:
             str(row.trial),
             percent(row.score, row.standard_error),
             *[percent(row.first_run)] * confirmed,
+            *[percent(row.robustness)] * robust,
             f"{row.parameters:,}",
             *[f"{row.flops:,}" if row.flops else "–", f"{row.seconds:.0f}"] * wide,
             "; ".join(filter(None, (row.architecture, row.optimizer))),

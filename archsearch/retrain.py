@@ -77,7 +77,7 @@ def retrain(
         TrialError: The training broke down.
         SearchError: The process was killed, or the model cannot be saved.
     """
-    beside = folder.model.parent.with_name(".best.tmp")
+    beside = folder.best.with_name(f".{folder.best.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     candidate = trial.candidate
@@ -144,8 +144,8 @@ def retrain(
     )
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
     write_whole(beside / folder.verdict.name, verdict.model_dump_json())
-    shutil.rmtree(folder.model.parent, ignore_errors=True)
-    beside.rename(folder.model.parent)
+    shutil.rmtree(folder.best, ignore_errors=True)
+    beside.rename(folder.best)
     return winner
 
 

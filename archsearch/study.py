@@ -150,6 +150,7 @@ class Study:
             self.story(),
             self.stressed(),
             read_exports(self.folder.exports),
+            [other.test for other in self.folder.read_others()],
         )
 
     def report(self) -> ReportData:
@@ -334,20 +335,29 @@ class Study:
         self,
         formats: Sequence[str] = (),
         numbers: str = "float32",
-        tell: "Callable[[Certificate], None]" = lambda made: None,
+        trial: int | None = None,
+        on_point: Callable[[Point], None] = lambda point: None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> "list[Certificate]":
-        """Writes the winner to best/exports/ in the named formats, each proven; see `archsearch.export.exporter`.
+        """Writes a model in the named formats, each proven on test images; see `archsearch.export.exporter`.
 
-        They are asked for images of the test set, which was opened when the winner was retrained.
+        Args:
+            formats: None is all that can be written.
+            numbers: How weights are kept: `float32`, `float16`, `int8` or `dynamic`.
+            trial: A complete one, which is retrained and tested first, in trials/ beside best/; None is the winner.
+            on_point: Told how far that training has come.
+            interrupted: Asked a few times a second; True ends it, and nothing is exported.
+
+        Raises:
+            InputError: There is no winner yet, or the trial has not run all its folds.
         """
-        winner = self._shipped()
         with environment(TENSORFLOW), stderr_to(os.devnull):
-            from archsearch.export.exporter import export
+            from archsearch.export.exporter import chosen, export
             from archsearch.export.source import of_study
 
-        return export(
-            of_study(self.folder, self.info, winner, self.splits()), formats, self.folder.exports, numbers, tell
-        )
+        chosen(formats, numbers)  # before a trial is trained for nothing
+        folder = self._shipped(trial, on_point, interrupted)
+        return export(of_study(folder, self.info, self.splits()), formats, folder.exports, numbers) if folder else []
 
     def stress(self) -> StressReport:
         """Tests how the winner stands what happens to images, on the test images, and keeps that in best/.
@@ -370,11 +380,44 @@ class Study:
         write_whole(self.folder.stress, found.model_dump_json())
         return found
 
-    def _shipped(self) -> WinnerInfo:
+    def demo(self, out: Path) -> None:
+        """Writes a page that runs the winner in the browser; see `archsearch.demo.site`.
+
+        Raises:
+            InputError: There is no winner yet, ONNX is not installed, or `out` holds something else.
+        """
+        from archsearch.demo.site import write_site
+        from archsearch.export.runtimes import load
+
+        model = self.folder.exports / "model.onnx"
+        if not model.is_file():
+            self.export(["onnx"])
+        splits = self.splits()
+        answers = load(model).predict(splits.test.images)
+        write_site(model, splits.train.images, splits.train.labels, answers, splits.test.labels, out)
+
+    def _shipped(
+        self,
+        trial: int | None = None,
+        on_point: Callable[[Point], None] = lambda point: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> StudyFolder | None:
+        """Where a retrained model lies; a trial's is trained if it has to be, and None if that was interrupted."""
         winner = self.winner()
         if winner is None:
             raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
-        return winner
+        if trial is None or trial == winner.trial:
+            return self.folder
+        found, folder = self.trial(trial), StudyFolder(self.path, trial)
+        if found.state != "complete":
+            raise InputError(f"{self.path}: trial {trial} is {found.state}; expected one that has run all its folds")
+        if not folder.model.is_file():
+            plan = self.plan()
+            epochs = plan.winner_epochs if plan else None
+            with locked(self.folder):
+                if retrain(folder, self.info, found, self.splits(), epochs, on_point, interrupted) is None:
+                    return None
+        return folder
 
 
 def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:

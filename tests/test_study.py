@@ -91,6 +91,7 @@ def test_the_files_of_a_study(searched: Searched) -> None:
         "leaderboard.csv",
         "best/model.keras",
         "best/model.json",
+        "best/README.md",
         "best/test.json",
     }
     assert folder.space.read_text() == SMALL

@@ -12,7 +12,7 @@ from archsearch.errors import InputError
 from archsearch.export.description import Description
 from archsearch.export.own_code import OwnCode
 from archsearch.export.runtimes import Pixels, load
-from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo
+from archsearch.search.folder import StudyFolder, StudyInfo
 from archsearch.search.provenance import versions
 from archsearch.space.code import trusted_folder
 from archsearch.space.hyper import locate, names_hypermodel
@@ -44,8 +44,9 @@ class Source:
     code: OwnCode | None = None
 
 
-def of_study(folder: StudyFolder, info: StudyInfo, winner: WinnerInfo, splits: Splits) -> Source:
+def of_study(folder: StudyFolder, info: StudyInfo, splits: Splits) -> Source:
     """A study's retrained model, compared on images of its test set, which was opened when it was retrained."""
+    winner = folder.read_winner()
     code = names_hypermodel(info.space_file) and trusted_folder() is not None
     images, labels, asked = _some(splits.test, "test")
     return Source(
@@ -57,7 +58,7 @@ def of_study(folder: StudyFolder, info: StudyInfo, winner: WinnerInfo, splits: S
             channels=info.task.channels,
             size=info.size,
             study=folder.path.resolve().name,
-            trial=winner.trial,
+            trial=winner.trial if winner else None,
             version=versions()["archsearch"],
         ),
         images=images,

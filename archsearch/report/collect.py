@@ -16,8 +16,8 @@ from archsearch.report.stress import StressReport
 from archsearch.report.verdict import Verdict
 from archsearch.search.budget import learn_pace, remaining_seconds
 from archsearch.search.certificate import Exports
-from archsearch.search.folder import StudyInfo, WinnerInfo
-from archsearch.search.objectives import front, mean_latency
+from archsearch.search.folder import StudyInfo, TestScore, WinnerInfo
+from archsearch.search.objectives import front, mean_latency, mean_robustness
 from archsearch.search.parameters import Parameter
 from archsearch.search.plan import Plan
 from archsearch.search.record import State, TrialRecord, find_baseline, level, pick_winner, ranking
@@ -45,6 +45,7 @@ def collect(
     story: Story | None = None,
     stress: StressReport | None = None,
     exports: Exports | None = None,
+    also_opened: Sequence[TestScore] = (),
 ) -> ReportData:
     """Everything the report says about a study.
 
@@ -58,6 +59,7 @@ def collect(
         story: What was measured of a winner.
         stress: How that model stands what happens to images, if it was tested.
         exports: What it was exported to, if it was.
+        also_opened: What other trials' models got right of the test set.
     """
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
@@ -87,13 +89,18 @@ def collect(
         baseline=_contender(baseline) if baseline else None,
         gain=_gain(next((r for r in complete if best and r.number == best.trial), None), baseline),
         retrained=winner,
-        openings=(*winner.tested_before, winner.test) if winner else (),
+        openings=_openings(winner, also_opened),
         verdict=verdict if winner else None,
         stress=stress if winner else None,
         exports=exports if winner else None,
         story=story if story and best and story.winner == best.trial else None,
     )
     return data.model_copy(update={"remarks": remarks(data)})
+
+
+def _openings(winner: WinnerInfo | None, others: Sequence[TestScore]) -> tuple[TestScore, ...]:
+    own = (*winner.tested_before, winner.test) if winner else ()
+    return tuple(sorted((*own, *others), key=lambda test: test.opened))
 
 
 class SearchClock:
@@ -143,6 +150,7 @@ def _rows(complete: Sequence[TrialRecord], objectives: Sequence[str]) -> tuple[R
             parameters=record.parameters,
             flops=record.flops,
             latency=mean_latency(record),
+            robustness=mean_robustness(record),
             seconds=record.seconds,
             architecture=candidate_line(record.candidate),
             optimizer=""

@@ -36,6 +36,7 @@ class Ranked(_Data):
         parameters: As Keras counts them.
         flops: For one image, forward; one multiply-add is 2; 0 if unknown.
         latency: Seconds for one image on one thread; None if it was not measured.
+        robustness: Share of changed images that is named right, 0 to 1; None if it was not measured.
         seconds: Wall time of the training.
         architecture: The network in one line; for a HyperModel its hyperparameters.
         optimizer: The optimizer in one line; empty for a HyperModel.
@@ -53,6 +54,7 @@ class Ranked(_Data):
     parameters: int
     flops: int
     latency: float | None = None
+    robustness: float | None = None
     seconds: float
     architecture: str
     optimizer: str

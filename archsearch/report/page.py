@@ -56,7 +56,17 @@ def leaderboard(data: ReportData) -> pd.DataFrame:
     """One row a complete trial, best first; scores are 0 to 1, `fold_0`, `fold_1`, … the scores of the folds."""
     columns = ["rank", "trial", "score", "standard_error", "first_run"]
     folds = [f"fold_{fold}" for fold in range(max([_folds_run(data), *(len(row.fold_scores) for row in data.ranking)]))]
-    after = ["parameters", "flops", "latency", "seconds", "architecture", "optimizer", "batch_size", "epochs"]
+    after = [
+        "parameters",
+        "flops",
+        "latency",
+        "robustness",
+        "seconds",
+        "architecture",
+        "optimizer",
+        "batch_size",
+        "epochs",
+    ]
     rows = [
         row.model_dump(exclude={"fold_scores", "candidate"})
         | dict(zip(folds, row.fold_scores, strict=False))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from archsearch.errors import InputError
 from archsearch.search.budget import Budget
-from archsearch.search.objectives import ACCURACY, COSTS
+from archsearch.search.objectives import ACCURACY, OTHERS
 from archsearch.search.plan import Given
 from archsearch.search.storage import HALVING, PRUNERS, SAMPLERS
 
@@ -50,7 +50,8 @@ class SearchConfig:
         first_rung: Images that a fold trains on before the first candidates are dropped; None has them planned.
         finalists: How many of the best run again with a fresh seed before one wins; None has them planned.
         prefer: `accuracy`, or `small` for the smallest of those that are as good as the best, within its error.
-        objectives: What is wanted: `accuracy` first, then what is to be small: `parameters`, `flops`, `latency`.
+        objectives: What is wanted: `accuracy` first, then what is to be small (`parameters`, `flops`, `latency`), or
+            large (`robustness`).
         began: When all this began, in seconds since 1970.
 
     Raises:
@@ -133,7 +134,7 @@ def _check_objectives(objectives: tuple[str, ...], pruner: str) -> None:
     if first != ACCURACY:
         raise InputError(f"objective: found '{first}' first, expected '{ACCURACY}', such as in '{ACCURACY},parameters'")
     for name in others:
-        _known("objective", name, COSTS)
+        _known("objective", name, OTHERS)
     if len(set(objectives)) < len(objectives):
         raise InputError(f"objective: found '{','.join(objectives)}', expected each name once")
     if others and pruner not in (HALVING, "none"):

@@ -15,7 +15,7 @@ from archsearch.search.budget import Budget
 from archsearch.search.candidates import Candidates, Drawn
 from archsearch.search.executors.base import Executor
 from archsearch.search.images import SearchImages
-from archsearch.search.objectives import ACCURACY
+from archsearch.search.objectives import ACCURACY, ROBUSTNESS
 from archsearch.search.plan import REDUCTION, Given, Plan
 from archsearch.search.planner import Planner
 from archsearch.search.probing import probe
@@ -318,6 +318,7 @@ class Coordinator:
             points=self._plan.points,
             seed=begun.seed,
             latency="latency" in self.objectives,
+            robustness=ROBUSTNESS in self.objectives,
             code=trusted_folder(),
         )
         self.executor.submit(job)

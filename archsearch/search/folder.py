@@ -7,6 +7,7 @@ reports/<study>/
 ├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
 ├── figures/         the report's figures as files, once they were asked for
+├── trials/          what `best` has of the winner, of other trials that were exported, by number
 └── best/            model.keras, model.json (`WinnerInfo`), README.md (its card), test.json (its answers on the test
                      set), stress.json and exports/, which go when another model takes their place
 """
@@ -154,9 +155,19 @@ class WinnerInfo(_Info):
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Paths of one study, none of which needs to exist yet."""
+    """Paths of one study, none of which needs to exist yet.
+
+    Attributes:
+        path: The study's folder.
+        trial: Whose retrained model is meant; None is the winner's.
+    """
 
     path: Path
+    trial: int | None = None
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best" if self.trial is None else self.path / "trials" / str(self.trial)
 
     @property
     def info(self) -> Path:
@@ -196,27 +207,27 @@ class StudyFolder:
 
     @property
     def model(self) -> Path:
-        return self.path / "best" / "model.keras"
+        return self.best / "model.keras"
 
     @property
     def winner(self) -> Path:
-        return self.path / "best" / "model.json"
+        return self.best / "model.json"
 
     @property
     def verdict(self) -> Path:
-        return self.path / "best" / "test.json"
+        return self.best / "test.json"
 
     @property
     def stress(self) -> Path:
-        return self.path / "best" / "stress.json"
+        return self.best / "stress.json"
 
     @property
     def card(self) -> Path:
-        return self.path / "best" / "README.md"
+        return self.best / "README.md"
 
     @property
     def exports(self) -> Path:
-        return self.path / "best" / "exports"
+        return self.best / "exports"
 
     def read_info(self) -> StudyInfo:
         """Raises StudyError if this is not a study's folder."""
@@ -226,6 +237,11 @@ class StudyFolder:
                 "'archsearch search … --out FOLDER' made"
             )
         return read_plain(StudyInfo, self.info)
+
+    def read_others(self) -> list[WinnerInfo]:
+        """What is known of retrained models that are not the winner's, by trial."""
+        numbers = sorted(int(path.parent.name) for path in self.path.glob("trials/*/model.json"))
+        return [read_plain(WinnerInfo, StudyFolder(self.path, number).winner) for number in numbers]
 
     def read_winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""

@@ -1,4 +1,4 @@
-"""What is wanted beside accuracy: less of something. Pure functions.
+"""What is wanted beside accuracy: less of something, or more robustness. Pure functions.
 
 With more than one objective there is no best trial but a front: those that no other one beats in one objective without
 losing in another (Pareto). A trial is dropped only for the sake of others that cost no more.
@@ -10,12 +10,19 @@ from statistics import fmean
 from archsearch.search.record import TrialRecord, ranking
 
 ACCURACY = "accuracy"
-COSTS = ("parameters", "flops", "latency")
-"""What may be wanted small. Latency is that of one image on one thread, in seconds (`training.latency`)."""
+ROBUSTNESS = "robustness"
+OTHERS = ("parameters", "flops", "latency", ROBUSTNESS)
+"""What may be wanted: the first ones small, robustness large. Latency is that of one image on one thread, in seconds
+(`training.latency`); robustness what is named right of changed images (`training.robustness`)."""
+LARGE = (ACCURACY, ROBUSTNESS)
+"""Of all objectives, those that are to be large."""
 
 
 def costs(record: TrialRecord, objectives: Sequence[str]) -> tuple[float, ...] | None:
-    """What a trial costs, in the order of `objectives` without accuracy; None while it is not known."""
+    """What a trial costs, in the order of `objectives` without accuracy; None while it is not known.
+
+    Of robustness, what is lacking of it: all costs are better when they are smaller.
+    """
     found = [_cost(record, name) for name in objectives if name != ACCURACY]
     return None if None in found else tuple(cost for cost in found if cost is not None)
 
@@ -52,7 +59,8 @@ def eligible(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[
 
 def values(record: TrialRecord, objectives: Sequence[str]) -> list[float]:
     """What Optuna is told of a complete trial, in the order of `objectives`."""
-    return [record.score or 0.0, *(costs(record, objectives) or ())]
+    found = zip(objectives[1:], costs(record, objectives) or (), strict=False)
+    return [record.score or 0.0, *(1.0 - cost if name in LARGE else cost for name, cost in found)]
 
 
 def mean_latency(record: TrialRecord) -> float | None:
@@ -61,5 +69,14 @@ def mean_latency(record: TrialRecord) -> float | None:
     return fmean(measured) if measured else None
 
 
+def mean_robustness(record: TrialRecord) -> float | None:
+    """Share of changed images that is named right, 0 to 1; None before a fold is over or if it is not measured."""
+    measured = [report.robustness for report in record.reports if report.robustness is not None]
+    return fmean(measured) if measured else None
+
+
 def _cost(record: TrialRecord, name: str) -> float | None:
+    if name == ROBUSTNESS:
+        kept = mean_robustness(record)
+        return None if kept is None else 1.0 - kept
     return mean_latency(record) if name == "latency" else float(getattr(record, name))

@@ -22,6 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
+from archsearch.search.objectives import LARGE
 from archsearch.search.record import ATTRIBUTE
 from archsearch.space.sample import Scalar
 
@@ -196,8 +197,8 @@ def open_storage(folder: StudyFolder) -> JournalStorage:
 
 
 def create_study(folder: StudyFolder, objectives: Sequence[str]) -> optuna.Study:
-    """A new study that maximises accuracy, which comes first in `objectives`, and minimises all others."""
-    directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * (len(objectives) - 1)]
+    """A new study of these objectives, accuracy first: what is to be large is maximised, the others are minimised."""
+    directions = [StudyDirection.MAXIMIZE if name in LARGE else StudyDirection.MINIMIZE for name in objectives]
     study = optuna.create_study(storage=open_storage(folder), study_name=STUDY_NAME, directions=directions)
     study.set_metric_names(list(objectives))
     return study

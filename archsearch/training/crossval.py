@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.space.code import trust
@@ -41,6 +42,7 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
     def on_point(fold: int, point: Point) -> None:
         if point.scored is None:
             raise ValueError(f"fold {fold} holds no images out")
+        over = point.epoch == point.epochs
         report(
             Report(
                 trial=job.trial,
@@ -54,6 +56,7 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
                 val_accuracy=point.scored.accuracy,
                 seconds=point.seconds,
                 latency=measured,
+                robustness=_robustness(trainer, images, job.folds[fold]) if job.robustness and over else None,
             )
         )
 
@@ -66,6 +69,16 @@ def _latency(trainer: "Trainer | HyperTrainer") -> float:
     from archsearch.training.latency import latency  # takes a while to load, and few want it
 
     return latency(trainer.model())
+
+
+def _robustness(trainer: "Trainer | HyperTrainer", images: ImageSet, held_out: NDArray[np.int32]) -> float:
+    from archsearch.training.robustness import robustness
+
+    def predict(changed: NDArray[np.uint8]) -> NDArray[np.float32]:
+        unnamed = np.zeros(len(changed), np.int32)
+        return trainer.probabilities(ImageSet(images.path, changed, unnamed), np.arange(len(changed), dtype=np.int32))
+
+    return robustness(predict, images.images[held_out], images.labels[held_out], seed=0)  # the same for all trials
 
 
 def _trainer(job: TrialJob, images: int) -> "Trainer | HyperTrainer":

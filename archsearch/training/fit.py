@@ -94,6 +94,10 @@ class Trainer:
     def _score(self) -> Callable[..., None]:
         return _concrete(tf.function(self._score_step, self._batch, autograph=False))
 
+    @cached_property
+    def _answer(self) -> Callable[..., Any]:
+        return tf.function(self._answer_step, self._batch[:1], autograph=False)  # type: ignore[no-any-return]
+
     def trace(self) -> None:
         """Traces the training step, which is otherwise done when the first one is taken."""
         _ = self._step
@@ -165,9 +169,8 @@ class Trainer:
 
     def probabilities(self, images: ImageSet, indices: NDArray[np.int32]) -> NDArray[np.float32]:
         """What the network as it is says of each image: (n, classes) float32."""
-        answer = tf.function(self._answer_step, self._batch[:1], autograph=False)
         batches = ordered_batches(images, indices, EVALUATION_BATCH)
-        return np.concatenate([answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
+        return np.concatenate([self._answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
 
     def model(self) -> keras.Model:
         """The network as it is, as the model to ship (`build`)."""

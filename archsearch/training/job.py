@@ -56,6 +56,7 @@ class TrialJob:
         seed: Of the initial weights, the order of the images, dropout and augmentation.
         threads: CPU threads the worker may use.
         latency: Whether to measure how long one image takes.
+        robustness: Whether to measure, at the end of each fold, what is named right of changed images.
         code: Folder whose Python code the worker may run (`space.code.trust`); None is no code.
     """
 
@@ -67,6 +68,7 @@ class TrialJob:
     seed: int
     threads: int = 1
     latency: bool = False
+    robustness: bool = False
     code: Path | None = None
 
 
@@ -84,6 +86,8 @@ class Report:
         val_loss, val_accuracy: On the fold's validation images, or some of them while it is not over.
         seconds: Wall time since the last report, validation included.
         latency: Seconds that the network takes for one image (`training.latency`); None if that is not wanted.
+        robustness: What it names right of changed images (`training.robustness`), 0 to 1; None if that is not wanted,
+            or the fold is not over.
     """
 
     trial: int
@@ -97,6 +101,7 @@ class Report:
     val_accuracy: float
     seconds: float
     latency: float | None = None
+    robustness: float | None = None
 
     @property
     def is_last(self) -> bool:

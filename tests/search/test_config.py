@@ -58,7 +58,7 @@ def test_what_is_no_duration(text: str) -> None:
         ),
         (
             {"objectives": ("accuracy", "flop")},
-            "objective: found 'flop', expected one of parameters, flops, latency; did you mean 'flops'?",
+            "objective: found 'flop', expected one of parameters, flops, latency, robustness; did you mean 'flops'?",
         ),
         (
             {"objectives": ("accuracy", "flops", "flops")},

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import report, trial
 
-from archsearch.search.objectives import costs, eligible, front, mean_latency, rivals, values
+from archsearch.search.objectives import costs, eligible, front, mean_latency, mean_robustness, rivals, values
 from archsearch.search.record import TrialRecord, joined
 
 BOTH = ("accuracy", "parameters")
@@ -99,6 +99,22 @@ def test_before_the_latency_is_known_nobody_is_compared() -> None:
     assert rivals(unknown, [known], objectives) == []
     assert rivals(known, [unknown], objectives) == []
     assert numbers(front([known, unknown], objectives)) == [0]
+
+
+def test_robustness_is_wanted_large() -> None:
+    objectives = ("accuracy", "robustness")
+
+    def kept(number: int, score: float, *robustness: float | None) -> TrialRecord:
+        reports = tuple(replace(report(fold, 1.0, score), robustness=r) for fold, r in enumerate(robustness))
+        return trial(number, reports=reports)
+
+    strong, weak, best = kept(0, 0.9, 0.8, 0.7), kept(1, 0.9, 0.5, 0.5), kept(2, 0.95, 0.6, 0.6)
+    assert mean_robustness(strong) == pytest.approx(0.75)
+    assert values(strong, objectives) == pytest.approx([0.9, 0.75])
+    assert costs(strong, objectives) == pytest.approx((0.25,))
+    assert numbers(front([strong, weak, best], objectives)) == [2, 0]
+    assert numbers(rivals(best, [strong, weak], objectives)) == [0]
+    assert rivals(kept(3, 0.9, None), [strong], objectives) == []
 
 
 def test_optuna_is_told_all_of_it_in_order() -> None:
