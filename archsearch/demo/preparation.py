@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Share = NDArray[np.float64]
+Share = NDArray[np.float32]
 
-LOOKED_AT = 2000
+LOOKED_AT = 500
 """Images that are enough to see it, taken evenly from all."""
 FLOOR = 0.125
 """Share of the ink's strength from which on a pixel belongs to the drawing."""
@@ -55,7 +55,7 @@ def learn(images: Pixels) -> Preparation | None:
     """
     if images.shape[3] != 1:
         return None
-    grey = images[:: max(1, len(images) // LOOKED_AT), :, :, 0].astype(np.float64)
+    grey = images[:: max(1, len(images) // LOOKED_AT), :, :, 0].astype(np.float32)
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
     background = round(float(np.median(border)))
     dark, bright = grey.min(axis=(1, 2)), grey.max(axis=(1, 2))
@@ -71,7 +71,7 @@ def learn(images: Pixels) -> Preparation | None:
     top, bottom = _ends(np.any(drawn, axis=2))
     left, right = _ends(np.any(drawn, axis=1))
     longest = np.maximum(bottom - top, right - left)
-    if np.median(_stroke(np.minimum(2 * strength, 1)) / longest) > THIN:
+    if np.median(_stroke((2 * strength).clip(0, 1)) / longest) > THIN:
         return None
 
     masses = np.stack([_centre(strength.sum(axis=2)), _centre(strength.sum(axis=1))])
@@ -95,7 +95,7 @@ def _ends(lines: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 def _centre(mass: Share) -> Share:
     """(N, L) to the centre of mass of each, in lines."""
-    weighed: Share = mass @ (np.arange(mass.shape[1]) + 0.5) / mass.sum(axis=1)
+    weighed: Share = mass @ (np.arange(mass.shape[1], dtype=np.float32) + 0.5) / mass.sum(axis=1)
     return weighed
 
 

@@ -1,6 +1,7 @@
 """Serves the page on this machine."""
 
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -44,6 +45,10 @@ def server(folder: Path, host: str, port: int) -> ThreadingHTTPServer:
     class Server(ThreadingHTTPServer):
         address_family = family
         asked_for = host
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):  # a browser that goes away is no error
+                super().handle_error(request, client_address)
 
     return Server(address[:2], partial(_Handler, directory=str(folder)))  # type: ignore[arg-type]
 

@@ -328,9 +328,9 @@ def test_mnist_drawn_anew_comes_out_as_it_was(ready: Page, mnist: Path) -> None:
 
 def test_scikit_learns_digits_drawn_anew_come_out_as_they_were(ready: Page) -> None:
     images = (load_digits().images * 255 / 16).round().astype(np.uint8)
-    found = redrawn(ready, images[:100], images)
-    assert abs(found - images[:100]).mean() < 8
-    assert (found == images[:100]).all(axis=(1, 2)).mean() > 0.75
+    found = redrawn(ready, images, images)
+    assert (found == images).all(axis=(1, 2)).mean() > 0.8
+    assert abs(found - images).mean() < 10
 
 
 def middle(images: NDArray[np.integer], axis: int) -> NDArray[np.float64]:

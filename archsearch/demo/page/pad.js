@@ -71,7 +71,7 @@ export class Pad {
 
   #begin(event) {
     if (event.button !== 0) return;
-    this.canvas.setPointerCapture(event.pointerId);
+    if (event.isTrusted) this.canvas.setPointerCapture(event.pointerId);  // a script's event has no pointer to capture
     const stroke = [this.#place(event)];
     this.#drawing.set(event.pointerId, stroke);
     this.#add(stroke);
