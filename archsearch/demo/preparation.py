@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Share = NDArray[np.float32]
+Share = NDArray[np.floating]
 
 LOOKED_AT = 500
 """Images that are enough to see it, taken evenly from all."""
@@ -71,7 +71,8 @@ def learn(images: Pixels) -> Preparation | None:
     top, bottom = _ends(np.any(drawn, axis=2))
     left, right = _ends(np.any(drawn, axis=1))
     longest = np.maximum(bottom - top, right - left)
-    if np.median(_stroke((2 * strength).clip(0, 1)) / longest) > THIN:
+    solid = np.minimum(2 * strength, 1)
+    if np.median(_stroke(solid) / longest) > THIN:
         return None
 
     masses = np.stack([_centre(strength.sum(axis=2)), _centre(strength.sum(axis=1))])
