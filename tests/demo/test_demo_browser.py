@@ -202,6 +202,10 @@ def test_an_image_is_prepared_like_a_drawing(ready: Page) -> None:
     given = pixels(ready, "#given")[..., 0]
     assert given[0, 0] == 0
     assert np.flatnonzero(given.max(axis=1) > 32).tolist() == list(range(4, 24))
+    ready.locator("#pad").focus()
+    ready.keyboard.press("ArrowUp")
+    ready.wait_for_timeout(100)
+    verdict(ready, "upright")  # the pen was only moved
     draw(ready, LEVEL)
     verdict(ready, "level")
 
@@ -227,6 +231,9 @@ def test_images_with_nothing_in_them(ready: Page) -> None:
     verdict(ready, "Nothing drawn yet")
     ready.locator("#file").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"none"})
     expect(ready.locator("#status")).to_have_text("notes.txt: is no image that this browser can read")
+    draw(ready, UPRIGHT)
+    verdict(ready, "upright")
+    expect(ready.locator("#status")).to_be_hidden()
 
 
 def test_its_own_images_are_taken_as_they_are(ready: Page) -> None:

@@ -10,10 +10,7 @@ const SPECK = 1 / 8;   // of a dropped image: what is smaller is no drawing that
 
 const at = id => document.getElementById(id);
 
-start().catch(error => {
-  at("status").textContent = `The model cannot be loaded: ${error.message}`;
-  at("status").classList.add("bad");
-});
+start().catch(error => say(`The model cannot be loaded: ${error.message}`, true));
 
 async function start() {
   const about = await (await fetch("demo.json")).json();
@@ -25,7 +22,7 @@ async function start() {
   const bars = new Bars(at("bars"), classes), layers = new Layers(at("layers"), about.layers, shape, at("signed"));
   const pad = new Pad(at("pad"), preparation && preparation.stroke / Math.min(...shape.slice(0, 2)), changed);
 
-  // Pixels of the newest image; the network is asked again when it has answered, and never for one that is outdated.
+  // Pixels of the newest image. While the network is busy with one, others may come; it is asked for the last of them.
   let newest = null, asking = false;
 
   async function show(pixels) {
@@ -34,8 +31,7 @@ async function start() {
     asking = true;
     for (let asked; asked !== newest;) {
       asked = newest;
-      const answer = asked && await ask(asked);
-      if (asked !== newest) continue;
+      const answer = asked && await ask(asked).catch(failed);
       bars.show(answer && answer.probabilities);
       showVerdict(at("verdict"), answer && answer.probabilities, classes, threshold.confidence, empty(about));
       answer ? layers.show({pixels: asked, layers: answer.layers}) : layers.clear();
@@ -47,6 +43,7 @@ async function start() {
   function changed() {
     if (waiting) return;
     waiting = true;
+    say("");
     requestAnimationFrame(() => {
       waiting = false;
       const drawn = inkOfStrokes(pad.strokes, preparation);
@@ -91,9 +88,15 @@ async function start() {
   at("main").hidden = false;
 }
 
-function say(text) {
+function say(text, bad = false) {
   at("status").textContent = text;
+  at("status").classList.toggle("bad", bad);
   at("status").hidden = text === "";
+}
+
+function failed(error) {
+  say(`The model gave no answer: ${error.message}`, true);
+  return null;
 }
 
 const empty = ({preparation}) => preparation ? "Nothing drawn yet" : "No image yet";

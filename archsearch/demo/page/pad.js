@@ -15,7 +15,7 @@ export class Pad {
 
   /** @param canvas A square.
    *  @param pen Width of its strokes as a share of its side; null if it only shows images.
-   *  @param changed Called when something was drawn.
+   *  @param changed Called when strokes came or went.
    */
   constructor(canvas, pen, changed) {
     this.canvas = canvas;
@@ -96,16 +96,17 @@ export class Pad {
     const step = ARROWS[event.key];
     if (step) {
       this.#cursor = this.#cursor ? this.#cursor.map((at, axis) => Math.max(0, Math.min(1, at + step[axis]))) : [.5, .5];
-      if (this.#penDown) this.strokes.at(-1).push(this.#cursor);
+      if (this.#penDown) this.strokes.at(-1).push(this.#cursor), this.changed();
     } else if (event.key === " ") {
       this.#cursor ??= [.5, .5];
       this.#penDown = !this.#penDown;
       if (this.#penDown) this.#add([this.#cursor]);
     } else if (event.key === "Delete" || event.key === "Backspace") {
       this.clear();
+      this.changed();
     } else return;
     event.preventDefault();
-    this.#drawn();
+    this.paint();
   }
 
   #add(stroke) {
