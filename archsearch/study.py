@@ -403,6 +403,7 @@ class Study:
         interrupted: Callable[[], bool] = lambda: False,
     ) -> StudyFolder | None:
         """Where a retrained model lies; a trial's is trained if it has to be, and None if that was interrupted."""
+        self.folder.read_info()  # what is no study says so
         winner = self.winner()
         if winner is None:
             raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")

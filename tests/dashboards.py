@@ -1,4 +1,4 @@
-"""The dashboard as a process that listens."""
+"""The dashboard, or the demo, as a process that listens."""
 
 import socket
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def begun(study: Path) -> Iterator[tuple[str, Background]]:
-    """Where the dashboard of a study is served, and its process."""
+def begun(study: Path, command: str = "dashboard") -> Iterator[tuple[str, Background]]:
+    """Where a study's page is served, and the process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with background("dashboard", study, "--port", port) as dashboard:
-        dashboard.until(f"dashboard: {url}/")
-        dashboard.wait_for(lambda: answers(url))
-        yield url, dashboard
+    with background(command, study, "--port", port) as process:
+        process.until(f"{command}: {url}/")
+        process.wait_for(lambda: answers(url))
+        yield url, process
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
+from dashboards import answers, begun
 from PIL import Image
 from searches import COMMAND, HANGING, Cli, Done, Searched, contents, kill_group, wait_for_the_end_of
 from sklearn.datasets import load_digits
@@ -200,7 +201,7 @@ def test_a_wrong_command_line_is_said_so(cli: Cli, words: tuple[str, ...], messa
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("command", ["status", "report", "retrain", "export", "dashboard"])
+@pytest.mark.parametrize("command", ["status", "report", "retrain", "export", "stress", "demo", "dashboard"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -362,7 +363,7 @@ def test_too_little_time_for_one_trial(cli: Cli, tmp_path: Path) -> None:
     assert re.search(r"^trials  (1 interrupted|none yet)$", cli("status", study.path).out, re.MULTILINE)
     assert cli("report", study.path).code == 0
     for words, message in [
-        (["--format", "onx"], "format: found 'onx', expected one of keras, saved_model\n"),
+        (["--format", "onx"], "format: found 'onx', expected one of keras, saved_model, onnx, litert\n"),
         (["--format", "keras"], f"{study.folder.model}: there is no model here yet; retrain the study first\n"),
     ]:
         before = contents(study.path)
@@ -505,3 +506,66 @@ def test_a_search_for_some_time_says_its_plan_and_ends_with_a_winner(tmp_path: P
     again = run("search", small, "--time", "20s", "--workers", 2, "--out", tmp_path / "study")
     assert (again.code, again.err) == (0, "")
     assert study.winner() == winner
+
+
+@shared
+@pytest.mark.slow
+def test_the_stress_test_of_a_study_and_of_an_exported_file(cli: Cli, a_copy: Study) -> None:
+    done = cli("stress", a_copy.path)
+    assert (done.code, done.err) == (0, "")
+    for word in ("rotation", "occlusion", "of no class", "suffer most", "Robustness "):
+        assert word in done.out
+    found = a_copy.stressed()
+    assert found is not None
+    assert found.images == 270
+    page = a_copy.folder.report.read_text()
+    assert "<h2>Under stress</h2>" in page
+    assert '"stress"' in page
+    assert "## Known failures" in a_copy.folder.card.read_text()
+    assert cli("export", a_copy.path, "--format", "onnx").code == 0
+    model = a_copy.folder.exports / "model.onnx"
+    done = cli("stress", model, "--data", "digits")
+    assert (done.code, done.err) == (0, "")
+    assert "rotation" in done.out
+    done = cli("stress", model)
+    assert done.code == 2
+    assert done.err.startswith("stress: found no --data; expected the data that the model was made for")
+    done = cli("stress", a_copy.path, "--data", "digits")
+    assert (done.code, done.err) == (2, "stress: --data goes with a model; a study knows its own\n")
+
+
+@shared
+@pytest.mark.slow
+def test_a_trial_is_exported_once_it_is_retrained_and_that_is_an_opening(cli: Cli, a_copy: Study) -> None:
+    winner = a_copy.winner()
+    assert winner is not None
+    complete = next(t for t in a_copy.trials() if t.state == "complete" and t.number != winner.trial)
+    done = cli("export", a_copy.path, "--trial", complete.number, "--format", "onnx")
+    assert (done.code, done.err) == (0, "")
+    where = a_copy.path / "trials" / str(complete.number)
+    assert done.out.endswith(f"files: {where / 'exports'}\n")
+    assert {path.name for path in (where / "exports").iterdir()} == {"model.onnx", "export.json"}
+    assert a_copy.winner() == winner, "best/ is as it was"
+    openings = a_copy.collect().openings
+    assert [opening.trial for opening in openings] == [winner.trial, complete.number]
+    assert "The test set has been opened 2 times" in a_copy.folder.report.read_text()
+    again = cli("export", a_copy.path, "--trial", complete.number, "--format", "onnx")
+    assert "epochs" not in again.out, "it is not trained again"
+    assert len(a_copy.collect().openings) == 2
+    done = cli("export", a_copy.path, "--trial", 999)
+    assert (done.code, "trial 999 is not there" in done.err) == (2, True)
+
+
+@shared
+@pytest.mark.slow
+def test_the_demo_is_written_and_served(a_copy: Study, tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    done = run("demo", a_copy.path, "--out", page)
+    assert (done.code, done.err, done.out) == (0, "", f"page: {page}\n")
+    assert {"index.html", "demo.json", "model.onnx"} <= {path.name for path in page.iterdir()}
+    with begun(a_copy.path, "demo") as (url, demo):
+        assert answers(f"{url}/model.onnx")
+        demo.ctrl_c()
+        ended = demo.finish()
+    assert ended.code in (0, 128 + signal.SIGINT)
+    assert "Traceback" not in ended.err

@@ -271,7 +271,7 @@ def test_a_layer_of_ones_own_is_exported_once_its_code_is_trusted(
     study = searched("own_layer", tmp_path / "study")
     assert study.retrain(lambda point: print("epoch", point.epoch)) is not None
     assert "epoch 1\n" in capsys.readouterr().out
-    assert [made.format for made in study.export([])] == ["keras", "saved_model"]
+    assert [made.format for made in study.export([])] == ["keras", "saved_model", "onnx", "litert"]
     code._trusted.clear()
     with pytest.raises(InputError, match="need --trust-code"):
         study.export(["keras"])
