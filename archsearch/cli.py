@@ -405,8 +405,13 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Open Optuna's dashboard on a study, also while it runs."""
-    from archsearch.dashboard.server import serve
+    from archsearch.dashboard.server import is_loopback, serve
 
+    if not is_loopback(host):
+        typer.echo(
+            f"warning: the dashboard has no password; whoever reaches {host}:{port} can change and delete the study",
+            err=True,
+        )
     _served("dashboard", host, port, lambda ready: serve(study, host, port, ready))
 
 

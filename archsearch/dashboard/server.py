@@ -2,9 +2,19 @@
 
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from archsearch.search.folder import StudyFolder
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`; a name that is not known is not."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return all(ip_address(address[0]).is_loopback for *_, address in found)
 
 
 def serve(study: Path, host: str, port: int, ready: Callable[[], None] = lambda: None) -> None:

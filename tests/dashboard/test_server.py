@@ -7,9 +7,11 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from dashboards import answers, begun
-from searches import Cli, Searched, contents
+from dashboards import answers, begun, free_port
+from searches import Cli, Searched, background, contents
 from spaces import SMALL
+
+from archsearch.dashboard.server import is_loopback
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
 
@@ -61,3 +63,19 @@ def test_a_port_in_use_is_an_input_error(searched: Searched, cli: Cli) -> None:
     assert done.err.startswith(f"dashboard: cannot listen on 127.0.0.1:{port}: Address already in use")
     assert done.err.endswith("; choose another --port\n")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("192.0.2.7", False), ("?", False)],
+)
+def test_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
+
+
+def test_another_address_is_warned_of(searched: Searched) -> None:
+    with background("dashboard", searched.study.path, "--host", "0.0.0.0", "--port", port := free_port()) as dashboard:
+        dashboard.until(f"dashboard: http://0.0.0.0:{port}/")
+        dashboard.ctrl_c()
+        done = dashboard.finish()
+    assert f"warning: the dashboard has no password; whoever reaches 0.0.0.0:{port} can change and delete" in done.err
