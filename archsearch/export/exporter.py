@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from archsearch.errors import InputError
+from archsearch.errors import ExportError, InputError
 from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, missing
 from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
@@ -87,14 +87,23 @@ def _export_one(
     beside.mkdir()
     try:
         written = beside / path.name
-        with stderr_to(os.devnull):  # where converters talk to their makers
-            kind.write(Order(model, source.description, written, numbers, source.calibration))
+        _write(kind, name, Order(model, source.description, written, numbers, source.calibration))
         certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
         _remove(path)
         written.rename(path)
     finally:
         _remove(beside)
     return certificate
+
+
+def _write(kind: Format, name: str, order: Order) -> None:
+    try:
+        with stderr_to(os.devnull):  # where converters talk to their makers
+            kind.write(order)
+    except OSError:
+        raise
+    except Exception as error:  # converters raise anything on an operation that they do not know
+        raise ExportError(f"{name}: the model cannot be written: {str(error).strip().splitlines()[0]}") from error
 
 
 def _record(out: Path, source: Source, made: Certificate) -> None:

@@ -124,8 +124,11 @@ def _to_onnx(model: keras.Model, description: Description) -> Any:
 def _onnx_float16(plain: Path, order: Order) -> Any:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    return convert_float_to_float16(onnx.load(plain), keep_io_types=True)
+    made = OnnxModel(convert_float_to_float16(onnx.load(plain), keep_io_types=True))
+    made.topological_sort()  # what stays float32 is cast by nodes that were added at the end
+    return made.model
 
 
 def _onnx_int8(plain: Path, order: Order) -> Any:

@@ -162,6 +162,10 @@ def half_a_file(order: Order) -> None:
     order.path.write_bytes(content[: len(content) // 2])
 
 
+def unknown_operation(order: Order) -> None:
+    raise NotImplementedError("no translation for Foo\nand much more")
+
+
 def no_disk(order: Order) -> None:
     order.path.write_bytes(b"half of it")
     raise OSError(28, "No space left on device")
@@ -174,6 +178,7 @@ def no_disk(order: Order) -> None:
         (wrong_scaling, ExportError, r"^onnx: the exported model differs from predict by up to .* it was not kept$"),
         (swapped_classes, ExportError, r"names the same class for \d+\.\d\d% of 100 images"),
         (half_a_file, ExportError, r"^onnx: the exported model cannot be used in its own runtime: .*model\.onnx"),
+        (unknown_operation, ExportError, r"^onnx: the model cannot be written: no translation for Foo$"),
         (no_disk, OSError, "No space left"),
     ],
 )

@@ -44,11 +44,13 @@ def test_every_kind_of_block(kind: str, norm: str, activation: str, tmp_path: Pa
         np.testing.assert_allclose(loaded.run(images[:1]), expected[:1], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_images_of_any_size_are_resized_in_the_graph(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "numbers"), [*((name, WHOLE) for name in FILES), ("onnx", "float16"), ("litert", "float16")]
+)
+def test_images_of_any_size_are_resized_in_the_graph(name: str, numbers: str, tmp_path: Path) -> None:
     model = random_model(architecture(side=12, channels=3, classes=4))
-    path = tmp_path / FORMATS[name].file_name(WHOLE)
-    FORMATS[name].write(order(model, path, height=None, width=None, size=12))
+    path = tmp_path / FORMATS[name].file_name(numbers)
+    FORMATS[name].write(order(model, path, numbers, height=None, width=None, size=12))
     loaded = load(path)
     assert loaded.description.size == 12
     for height, width in ((12, 12), (40, 25), (7, 9)):
