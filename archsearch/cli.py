@@ -289,7 +289,7 @@ def export(
         str | None, typer.Option(help="For a .keras file: the data it is compared on.", show_default="random pixels")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="For a .keras file: where to.", show_default="exports/ beside it")
+        Path | None, typer.Option(help="For a .keras file: where to.", show_default="NAME-exports/ beside it")
     ] = None,
     trial: Annotated[
         int | None, typer.Option(help="Of a study: its number; it is retrained and tested.", show_default="the winner")
@@ -298,24 +298,22 @@ def export(
 ) -> None:
     """Write the retrained winner in other formats, each proven in its own runtime to answer as Keras does."""
     from archsearch import display
-    from archsearch.search.folder import StudyFolder
     from archsearch.study import export_file
 
     # `--format a b`: what follows the first name arrives as further arguments.
     formats, numbers = [*(format or []), *(more or [])], quantize or "float32"
-    if source.suffix == ".keras" and trial is None:
-        made = export_file(source, formats, out or source.parent / "exports", numbers, data)
-        where = out or source.parent / "exports"
+    if source.suffix == ".keras":
+        if trial is not None:
+            raise InputError("export: --trial goes with a study")
+        where = out or source.with_name(f"{source.stem}-exports")
+        made = export_file(source, formats, where, numbers, data)
     elif data or out:
         raise InputError("export: --data and --out go with a .keras file; a study knows its own")
     else:
         found = _study(source, trust_code)
-        with _ctrl_c() as interrupted:
-            made = found.export(formats, numbers, trial, _show_points(found), interrupted)
-            if interrupted():
-                raise typer.Exit(130)
+        where = found.shipped(trial).exports
+        made = found.export(formats, numbers, trial, _show_points(found))
         found.report()
-        where = StudyFolder(source, trial).exports if made and trial is not None else found.folder.exports
     console().print(display.certificates_table(made))
     typer.echo(f"files: {where}")
 
@@ -332,9 +330,10 @@ def stress(
     from archsearch.display_stress import stress_view
     from archsearch.study import stress_model
 
-    if source.suffix or (source / "saved_model.pb").is_file():
-        found = stress_model(source, data)
+    if (source / "saved_model.pb").is_file() or (source.suffix and not source.is_dir()):
+        found, images = stress_model(source, data)
         console().print(stress_view(found))
+        typer.echo(f"on {images}")
         return
     if data:
         raise InputError("stress: --data goes with a model; a study knows its own")
@@ -378,14 +377,14 @@ def demo(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
+    trust_code: TrustCode = False,
 ) -> None:
     """Open a page that runs the winner in the browser: draw, or drop an image, and see what the network sees."""
     from tempfile import TemporaryDirectory
 
     from archsearch.demo.server import serve
-    from archsearch.study import Study
 
-    found = Study(study)
+    found = _study(study, trust_code)
     if out is not None:
         found.demo(out)
         typer.echo(f"page: {out}")
@@ -462,7 +461,8 @@ def _fail(message: object, code: int) -> NoReturn:
 def _served(name: str, host: str, port: int, serve: Callable[[Callable[[], None]], None]) -> None:
     """Says where something is served, until Ctrl-C."""
     try:
-        serve(lambda: typer.echo(f"{name}: http://{host}:{port}/  (Ctrl-C ends it)"))
+        where = f"[{host}]" if ":" in host else host
+        serve(lambda: typer.echo(f"{name}: http://{where}:{port}/  (Ctrl-C ends it)"))
     except _Interrupted:
         return
     except OSError as error:

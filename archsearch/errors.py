@@ -92,6 +92,11 @@ class StudyError(InputError):
     """A study folder, or an option given with it, cannot be used."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says first, or its name if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class TrialError(ArchsearchError):
     """One trial failed; the study goes on."""
 

@@ -144,8 +144,12 @@ def retrain(
     )
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
     write_whole(beside / folder.verdict.name, verdict.model_dump_json())
-    shutil.rmtree(folder.best, ignore_errors=True)
+    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.best.exists():
+        folder.best.rename(old)
     beside.rename(folder.best)
+    shutil.rmtree(old, ignore_errors=True)
     return winner
 
 

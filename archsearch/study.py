@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import optuna
 from filelock import FileLock, Timeout
@@ -148,9 +148,9 @@ class Study:
             self.verdict(),
             drawn,
             self.story(),
-            self.stressed(),
-            read_exports(self.folder.exports),
-            [other.test for other in self.folder.read_others()],
+            _optional(self.stressed),
+            _optional(lambda: read_exports(self.folder.exports)),
+            [test for other in self.folder.read_others() for test in (*other.tested_before, other.test)],
         )
 
     def report(self) -> ReportData:
@@ -356,8 +356,11 @@ class Study:
             from archsearch.export.source import of_study
 
         chosen(formats, numbers)  # before a trial is trained for nothing
-        folder = self._shipped(trial, on_point, interrupted)
-        return export(of_study(folder, self.info, self.splits()), formats, folder.exports, numbers) if folder else []
+        folder = self.shipped(trial)
+        with locked(self.folder):
+            if not folder.model.is_file() and not self._retrain_trial(folder, on_point, interrupted):
+                return []
+            return export(of_study(folder, self.info, self.splits()), formats, folder.exports, numbers)
 
     def stress(self) -> StressReport:
         """Tests how the winner stands what happens to images, on the test images, and keeps that in best/.
@@ -366,18 +369,19 @@ class Study:
 
         Raises:
             InputError: The study is not retrained, or its model has layers of a user's own that are not trusted.
+            StudyError: Another process is at work on the study.
         """
-        self._shipped()
-        from archsearch.export.own_code import OwnCode, known
+        from archsearch.export.own_code import known, of_space
         from archsearch.export.runtimes import load
         from archsearch.stress.measure import stress
 
-        info, test = self.info, self.splits().test
-        trusted = names_hypermodel(info.space_file) and trusted_folder() is not None
-        with known(OwnCode(*locate(info.space_file)) if trusted else None):
-            model = load(self.folder.model)
-            found = stress(model.predict, test.images, test.labels, info.classes, info.seed)
-        write_whole(self.folder.stress, found.model_dump_json())
+        info, folder = self.info, self.shipped()
+        with locked(folder):
+            test = self.splits().test
+            with known(of_space(info.space_file)):
+                model = load(folder.model)
+                found = stress(model.predict, test.images, test.labels, info.classes, info.seed)
+            write_whole(folder.stress, found.model_dump_json())
         return found
 
     def demo(self, out: Path) -> None:
@@ -385,40 +389,55 @@ class Study:
 
         Raises:
             InputError: There is no winner yet, ONNX is not installed, or `out` holds something else.
+            StudyError: Another process is at work on the study.
         """
-        from archsearch.demo.site import write_site
+        from archsearch.demo.site import require_ours, write_site
         from archsearch.export.runtimes import load
 
-        model = self.folder.exports / "model.onnx"
+        require_ours(out)
+        model = self.shipped().exports / "model.onnx"
         if not model.is_file():
             self.export(["onnx"])
         splits = self.splits()
         answers = load(model).predict(splits.test.images)
         write_site(model, splits.train.images, splits.train.labels, answers, splits.test.labels, out)
 
-    def _shipped(
-        self,
-        trial: int | None = None,
-        on_point: Callable[[Point], None] = lambda point: None,
-        interrupted: Callable[[], bool] = lambda: False,
-    ) -> StudyFolder | None:
-        """Where a retrained model lies; a trial's is trained if it has to be, and None if that was interrupted."""
+    def shipped(self, trial: int | None = None) -> StudyFolder:
+        """Where the retrained winner lies, or another trial's model, which need not be trained yet.
+
+        Raises:
+            InputError: There is no winner yet, or the trial has not run all its folds.
+        """
         self.folder.read_info()  # what is no study says so
         winner = self.winner()
         if winner is None:
             raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
         if trial is None or trial == winner.trial:
             return self.folder
-        found, folder = self.trial(trial), StudyFolder(self.path, trial)
+        found = self.trial(trial)
         if found.state != "complete":
             raise InputError(f"{self.path}: trial {trial} is {found.state}; expected one that has run all its folds")
-        if not folder.model.is_file():
-            plan = self.plan()
-            epochs = plan.winner_epochs if plan else None
-            with locked(self.folder):
-                if retrain(folder, self.info, found, self.splits(), epochs, on_point, interrupted) is None:
-                    return None
-        return folder
+        return StudyFolder(self.path, trial)
+
+    def _retrain_trial(
+        self, folder: StudyFolder, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+    ) -> bool:
+        """Whether the trial whose folder it is was retrained; False if that was interrupted."""
+        plan, found = self.plan(), next(trial for trial in self.trials() if trial.number == folder.trial)
+        epochs = plan.winner_epochs if plan else None
+        return retrain(folder, self.info, found, self.splits(), epochs, on_point, interrupted) is not None
+
+
+Kept = TypeVar("Kept")
+
+
+def _optional(read: Callable[[], Kept | None]) -> Kept | None:
+    """What is read, or None with a warning if it is damaged: a study can be reported without it."""
+    try:
+        return read()
+    except StudyError as error:
+        logger.warning("%s; it is left out", error)
+        return None
 
 
 def _plan_of(attributes: Mapping[str, Any]) -> Plan | None:
@@ -444,8 +463,11 @@ def export_file(file: Path, formats: Sequence[str], out: Path, numbers: str, dat
     return export(source, formats, out, numbers)
 
 
-def stress_model(model: Path, data: str | None) -> StressReport:
+def stress_model(model: Path, data: str | None) -> tuple[StressReport, str]:
     """Tests an exported model on the test images of a data source, or on all its images if it has no test set.
+
+    Returns:
+        What was found, and on which images, in words.
 
     Raises:
         InputError: It is no model, no data is named, or they do not fit together.
@@ -457,10 +479,11 @@ def stress_model(model: Path, data: str | None) -> StressReport:
     loaded = load(model)
     if data is None:
         raise InputError("stress: found no --data; expected the data that the model was made for, such as --data mnist")
-    source = load_data(data)
+    source = load_data(data, loaded.description.size)
     fitting(model, loaded.description, source)
     images = source.test or source.train
-    return stress(loaded.predict, images.images, images.labels, loaded.description.classes, seed=0)
+    of = "its test images" if source.test else "all its images, since it has no test set: the model may have seen them"
+    return stress(loaded.predict, images.images, images.labels, loaded.description.classes, seed=0), f"{data}: {of}"
 
 
 def run_search(

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archsearch.errors import InputError
+from archsearch.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -28,7 +28,7 @@ def read(path: Path) -> "ModelProto":
     try:
         return onnx.load(path)
     except Exception as error:  # on damaged files protobuf raises its own
-        raise InputError(f"{path}: is no ONNX model: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: is no ONNX model: {first_line(error)}") from error
 
 
 def show_layers(model: "ModelProto") -> list[str]:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from archsearch.export.description import from_json
 HERE = Path(__file__).parent
 ABOUT = "demo.json"
 KIND = "archsearch demo"
+PARTS = {"index.html", "page", "vendor", "examples", "model.onnx", ABOUT}
+"""All that a page's folder holds."""
 EXAMPLES = 12
 """Most training images that the page offers to try."""
 
@@ -46,7 +50,7 @@ def write_site(
     Raises:
         InputError: `model` is no such file, or `out` holds anything else than an earlier page.
     """
-    _require_ours(out)
+    require_ours(out)
     network = read(model)
     said = {entry.key: entry.value for entry in network.metadata_props}.get("description")
     if said is None:
@@ -65,7 +69,8 @@ def write_site(
         "layers": show_layers(network),
         "examples": [description.classes[labels[index]] for index in examples],
     }
-    with whole_folder(out.absolute()) as beside:
+    out = out.resolve()
+    with _writing(out), whole_folder(out) as beside:
         for part in ("page", "vendor"):
             shutil.copytree(HERE / part, beside / part, ignore=shutil.ignore_patterns("README.md"))
         (beside / "page" / "index.html").rename(beside / "index.html")
@@ -78,16 +83,28 @@ def write_site(
             shutil.rmtree(out)
 
 
-def _require_ours(out: Path) -> None:
-    """Raises InputError if something is at `out` that this module did not write."""
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror or error}; name another folder") from error
+
+
+def require_ours(out: Path) -> None:
+    """Raises InputError if `out` cannot be a page's folder: it holds what this module did not write, or is in use."""
+    if out.resolve() == Path.cwd():
+        raise InputError(f"{out}: is the current folder, which cannot be replaced; name a new one")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
         ours = json.loads((out / ABOUT).read_text()).get("kind") == KIND
+        strange = sorted({path.name for path in out.iterdir()} - PARTS)
     except (OSError, ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise InputError(f"{out}: holds something else than an earlier page; name a new or empty folder")
+        ours, strange = False, []
+    if not ours or strange:
+        what = f"'{strange[0]}' beside a page" if strange else "something else than an earlier page"
+        raise InputError(f"{out}: holds {what}; name a new or empty folder")
 
 
 def _examples(labels: NDArray[np.integer]) -> list[int]:

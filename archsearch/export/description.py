@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 ENTRY = "description.json"
@@ -33,6 +33,12 @@ class Description:
     study: str = ""
     trial: int | None = None
     version: str = ""
+
+    @property
+    def fixed(self) -> "Description":
+        """Of a file of the same model that resizes nothing."""
+        side = {"height": self.size or self.height, "width": self.size or self.width}
+        return replace(self, **side, size=None)  # type: ignore[arg-type]
 
     @property
     def takes(self) -> str:

@@ -3,20 +3,25 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from archsearch.errors import ExportError, InputError
+from archsearch.errors import ExportError, InputError, first_line
 from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, missing
+from archsearch.export.graph import PROBABILITIES, serving
 from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
 from archsearch.export.source import Source
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
 from archsearch.search.folder import write_whole
 from archsearch.training.environment import stderr_to
+
+ODD = 100
+"""Images of another size that a file is asked for if it resizes."""
 
 
 def chosen(formats: Sequence[str], numbers: str) -> list[str]:
@@ -61,13 +66,15 @@ def export(
         One certificate a file that was written.
 
     Raises:
-        InputError: A format is unknown or cannot be written so, or the model cannot be loaded.
+        InputError: A format is unknown or cannot be written so, the model cannot be loaded, or `out` holds files of
+            another one.
         ExportError: A file's answers differ by more than they may (`prove`). Those before it are kept.
     """
     names = chosen(formats, numbers)
+    _require_same(out, source)
     with known(source.code):
         model = _load(source.file)
-        probe = Probe(source.images, np.asarray(model.predict(source.images, verbose=0), np.float32), source.labels)
+        probe = _probe(model, source)
         out.mkdir(parents=True, exist_ok=True)
         made = []
         for name in names:
@@ -87,13 +94,25 @@ def _export_one(
     beside.mkdir()
     try:
         written = beside / path.name
-        _write(kind, name, Order(model, source.description, written, numbers, source.calibration))
+        description = kind.described(source.description, numbers)
+        if description.size is None:
+            probe = replace(probe, odd=None, odd_expected=None)
+        _write(kind, name, Order(model, description, written, numbers, source.calibration))
         certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
         _remove(path)
         written.rename(path)
     finally:
         _remove(beside)
     return certificate
+
+
+def _probe(model: keras.Model, source: Source) -> Probe:
+    expected = np.asarray(model.predict(source.images, verbose=0), np.float32)
+    if source.description.size is None:
+        return Probe(source.images, expected, source.labels)
+    odd = source.images[:ODD].repeat(2, axis=1).repeat(3, axis=2)[:, 1:, :-2]
+    resized = serving(model, source.description)(odd)[PROBABILITIES]
+    return Probe(source.images, expected, source.labels, odd, np.asarray(resized, np.float32))
 
 
 def _write(kind: Format, name: str, order: Order) -> None:
@@ -103,7 +122,14 @@ def _write(kind: Format, name: str, order: Order) -> None:
     except OSError:
         raise
     except Exception as error:  # converters raise anything on an operation that they do not know
-        raise ExportError(f"{name}: the model cannot be written: {str(error).strip().splitlines()[0]}") from error
+        raise ExportError(f"{name}: the model cannot be written: {first_line(error)}") from error
+
+
+def _require_same(out: Path, source: Source) -> None:
+    before = read_exports(out)
+    if before and (before.study, before.trial) != (source.description.study, source.description.trial):
+        whose = f"trial {before.trial} of {before.study}" if before.study else "another model"
+        raise InputError(f"{out}: holds files of {whose}; choose another --out")
 
 
 def _record(out: Path, source: Source, made: Certificate) -> None:
@@ -135,8 +161,7 @@ def _load(file: Path) -> keras.Model:
         return keras.saving.load_model(file, compile=False)
     except Exception as error:  # whatever a stranger's file makes Keras raise
         raise InputError(
-            f"{file}: cannot be loaded: {str(error).splitlines()[0]}; "
-            "layers of a HyperModel's own code need --trust-code"
+            f"{file}: cannot be loaded: {first_line(error)}; layers of a HyperModel's own code need --trust-code"
         ) from error
 
 

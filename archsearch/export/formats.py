@@ -53,13 +53,19 @@ class Format:
         suffix: Of its name; empty for a folder.
         write: Writes one, and its description into it.
         numbers: How it can keep weights.
+        resizes: Whether it can resize images itself, with weights as they are.
         module: What has to be installed for it beside TensorFlow, and the extra that brings it.
     """
 
     suffix: str
     write: Callable[[Order], None]
     numbers: tuple[str, ...] = (WHOLE,)
+    resizes: bool = True
     module: tuple[str, str] | None = None
+
+    def described(self, description: Description, numbers: str) -> Description:
+        """What a file says of itself: one that computes with whole numbers would resize too coarsely."""
+        return description if self.resizes and numbers != "int8" else description.fixed
 
     def file_name(self, numbers: str) -> str:
         """`model.onnx`, or `model.int8.onnx`."""
@@ -168,10 +174,10 @@ NUMBERS = (WHOLE, *_QUANTIZED)
 """How weights can be kept. int8 computes with whole numbers, too; dynamic learns their ranges while it does."""
 
 FORMATS = {
-    "keras": Format(".keras", _write_keras),
+    "keras": Format(".keras", _write_keras, resizes=False),
     "saved_model": Format("", _write_saved_model),
-    "onnx": Format(".onnx", _write_onnx, NUMBERS, ("tf2onnx", "onnx")),
-    "litert": Format(".tflite", _write_litert, NUMBERS, ("ai_edge_litert", "litert")),
+    "onnx": Format(".onnx", _write_onnx, NUMBERS, module=("tf2onnx", "onnx")),
+    "litert": Format(".tflite", _write_litert, NUMBERS, module=("ai_edge_litert", "litert")),
 }
 """What a model can be exported to, by name."""
 

@@ -1,18 +1,19 @@
 """Asks one exported file in a process of its own: `python -m archsearch.export.measure FILE IMAGES ANSWERS`.
 
-Nothing of the training code is loaded. IMAGES is a NumPy file with (N, H, W, C) uint8; the probabilities (N, classes)
-float32 are written to ANSWERS, and what was measured is printed as JSON (`Measured`). For a `.keras` file with layers
-of a user's own, a trusted folder and the name of their code may follow.
+Nothing of the training code is loaded. IMAGES is a NumPy archive of arrays (N, H, W, C) uint8; the probabilities
+(N, classes) float32 of each are written to ANSWERS under the same names, and what was measured is printed as JSON
+(`Measured`). For a `.keras` file with layers of a user's own, a trusted folder and the name of their code may follow.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,13 +39,13 @@ class Measured:
     runtime: str
 
 
-def measure(path: Path, images: Pixels, answers: Path) -> Measured:
+def measure(path: Path, images: Mapping[str, Pixels], answers: Path) -> Measured:
     """Loads a file with one thread, takes its time, and writes its answers.
 
     Args:
         path: The file, or the folder of a SavedModel.
-        images: (N, H, W, C) uint8.
-        answers: Where to; a NumPy file with (N, classes) float32.
+        images: Each (N, H, W, C) uint8; those of the first are also asked for one at a time.
+        answers: Where to; a NumPy archive of (N, classes) float32.
 
     Raises:
         InputError: It cannot be loaded.
@@ -54,9 +55,10 @@ def measure(path: Path, images: Pixels, answers: Path) -> Measured:
     began = time.perf_counter()
     model = load(path, threads=1)
     load_seconds = time.perf_counter() - began
-    times = sorted(_times(model, images))
+    times = sorted(_times(model, next(iter(images.values()))))
     memory = _peak_memory()
-    np.save(answers, model.predict(images))
+    found: dict[str, Any] = {name: model.predict(some) for name, some in images.items()}
+    np.savez(answers, **found)
     package = PACKAGES.get(runtime, runtime)
     return Measured(
         load_seconds=load_seconds,
@@ -91,7 +93,7 @@ def main() -> None:
     """As the module says."""
     path, images, answers, *code = sys.argv[1:]
     with known(OwnCode(Path(code[0]), code[1]) if code else None):
-        print(json.dumps(asdict(measure(Path(path), np.load(images), Path(answers)))))
+        print(json.dumps(asdict(measure(Path(path), dict(np.load(images)), Path(answers)))))
 
 
 if __name__ == "__main__":

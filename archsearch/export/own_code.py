@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.space.code import load_code, trust
+from archsearch.space.code import load_code, trust, trusted_folder
+from archsearch.space.hyper import locate, names_hypermodel
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class OwnCode:
 
     folder: Path
     reference: str
+
+
+def of_space(space: str) -> OwnCode | None:
+    """That of a HyperModel, if it is trusted; None of a space file, whose models need none."""
+    trusted = names_hypermodel(space) and trusted_folder() is not None
+    return OwnCode(*locate(space)) if trusted else None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.errors import InputError
+from archsearch.errors import InputError, first_line
 from archsearch.export.description import Description, from_json, unpack
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
 
@@ -68,11 +68,25 @@ def load(path: Path, threads: int | None = None) -> Model:
         )
     try:
         with environment(TENSORFLOW), stderr_to(os.devnull):  # where runtimes greet
-            return loader(path, threads)
+            return _checked(loader(path, threads), path)
     except InputError:
         raise
     except Exception as error:  # on damaged files runtimes raise nearly anything
-        raise InputError(f"{path}: cannot be loaded: {str(error).splitlines()[0] or type(error).__name__}") from error
+        hint = "; layers of a user's own need --trust-code" if path.suffix == ".keras" else ""
+        raise InputError(f"{path}: cannot be loaded: {first_line(error)}{hint}") from error
+
+
+def _checked(model: Model, path: Path) -> Model:
+    """Raises InputError if it does not give as many probabilities as it says it has classes."""
+    described = model.description
+    sides = (described.height or described.size or 32, described.width or described.size or 32)
+    answers = model.run(np.zeros((1, *sides, described.channels), np.uint8))
+    if answers.shape != (1, len(described.classes)):
+        raise InputError(
+            f"{path}: gives {'×'.join(map(str, answers.shape))} numbers for an image, expected the probabilities of "
+            f"its {len(described.classes)} classes"
+        )
+    return model
 
 
 def _load_onnx(path: Path, threads: int | None) -> Model:

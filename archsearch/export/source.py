@@ -10,12 +10,10 @@ from archsearch.data.dataset import Dataset, ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import InputError
 from archsearch.export.description import Description
-from archsearch.export.own_code import OwnCode
+from archsearch.export.own_code import OwnCode, of_space
 from archsearch.export.runtimes import Pixels, load
 from archsearch.search.folder import StudyFolder, StudyInfo
 from archsearch.search.provenance import versions
-from archsearch.space.code import trusted_folder
-from archsearch.space.hyper import locate, names_hypermodel
 
 ASKED, CALIBRATION = 2000, 200
 """Images that a file is asked for, and training images from which int8 learns its ranges."""
@@ -47,7 +45,6 @@ class Source:
 def of_study(folder: StudyFolder, info: StudyInfo, splits: Splits) -> Source:
     """A study's retrained model, compared on images of its test set, which was opened when it was retrained."""
     winner = folder.read_winner()
-    code = names_hypermodel(info.space_file) and trusted_folder() is not None
     images, labels, asked = _some(splits.test, "test")
     return Source(
         file=folder.model,
@@ -65,7 +62,7 @@ def of_study(folder: StudyFolder, info: StudyInfo, splits: Splits) -> Source:
         labels=labels,
         asked=asked,
         calibration=splits.train.images[_places(len(splits.train.labels), CALIBRATION)],
-        code=OwnCode(*locate(info.space_file)) if code else None,
+        code=of_space(info.space_file),
     )
 
 
@@ -79,7 +76,7 @@ def of_file(file: Path, data: Dataset | None) -> Source:
     """
     described = load(file).description
     if data is None:
-        shape = (described.height or 32, described.width or 32, described.channels)
+        shape = (described.height or described.size or 32, described.width or described.size or 32, described.channels)
         pixels = np.random.default_rng(0).integers(0, 256, (CALIBRATION, *shape)).astype(np.uint8)
         return Source(file, described, pixels, None, f"{len(pixels)} images of random pixels", pixels)
     fitting(file, described, data)
@@ -93,7 +90,8 @@ def of_file(file: Path, data: Dataset | None) -> Source:
 def fitting(file: Path, described: Description, data: Dataset) -> None:
     """Raises InputError if a model does not take such images, or has other classes."""
     found = data.train.images.shape[1:]
-    taken = (described.height or found[0], described.width or found[1], described.channels)
+    sides = (described.height or described.size or found[0], described.width or described.size or found[1])
+    taken = (*sides, described.channels)
     if found != taken or len(data.classes) != len(described.classes):
         raise InputError(
             f"{file}: takes images {_shape(taken)} of {len(described.classes)} classes, and {data.source} has "

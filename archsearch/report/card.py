@@ -1,6 +1,6 @@
 """ReportData → the model's card: what it is, how good, where it fails and how to use it, in Markdown."""
 
-import json
+import shlex
 from functools import cache
 from html import escape
 
@@ -41,7 +41,7 @@ def card(study: str, data: ReportData) -> str:
         test=test,
         low=float(span.low),
         high=float(span.high),
-        classes=json.dumps(data.info.classes, ensure_ascii=False),
+        folder=shlex.quote(data.info.out),
         class_rows=class_scores(data.verdict)[:MOST_CLASSES] if data.verdict else (),
         most_classes=MOST_CLASSES,
         stress_sentences=stress_sentences(data.stress) if data.stress else (),

@@ -48,7 +48,7 @@ def write_report(folder: StudyFolder, data: ReportData) -> None:
     write_whole(folder.report_data, data.model_dump_json(indent=2))
     write_whole(folder.leaderboard, leaderboard(data).to_csv(index=False))
     write_whole(folder.report, render(folder.path.resolve().name, data))
-    if data.retrained:
+    if data.retrained and data.retrained == folder.read_winner():  # another one may have taken its place meanwhile
         write_whole(folder.card, card(folder.path.resolve().name, data))
 
 

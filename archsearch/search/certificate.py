@@ -23,6 +23,8 @@ class Certificate(_Data):
         bytes: Its size, or that of the folder's content.
         images: How many it was asked for.
         agreement: Share of them for which it names the same class as `predict` of the Keras model, 0 to 1.
+        lost: Share of them that `predict` names right and the file wrong, 0 to 1; without known classes, that it names
+            otherwise.
         largest_difference: Of any probability from `predict`'s.
         accuracy: Share of the images that it names right; None if their classes are not known.
         keras_accuracy: The same of `predict`.
@@ -40,6 +42,7 @@ class Certificate(_Data):
     bytes: int
     images: int
     agreement: float
+    lost: float
     largest_difference: float
     accuracy: float | None
     keras_accuracy: float | None

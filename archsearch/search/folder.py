@@ -7,7 +7,7 @@ reports/<study>/
 ├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
 ├── figures/         the report's figures as files, once they were asked for
-├── trials/          what `best` has of the winner, of other trials that were exported, by number
+├── trials/          model.keras, model.json, test.json and exports/ of other trials that were exported, by number
 └── best/            model.keras, model.json (`WinnerInfo`), README.md (its card), test.json (its answers on the test
                      set), stress.json and exports/, which go when another model takes their place
 """
@@ -240,7 +240,7 @@ class StudyFolder:
 
     def read_others(self) -> list[WinnerInfo]:
         """What is known of retrained models that are not the winner's, by trial."""
-        numbers = sorted(int(path.parent.name) for path in self.path.glob("trials/*/model.json"))
+        numbers = sorted(int(p.parent.name) for p in self.path.glob("trials/*/model.json") if p.parent.name.isdigit())
         return [read_plain(WinnerInfo, StudyFolder(self.path, number).winner) for number in numbers]
 
     def read_winner(self) -> WinnerInfo | None:

@@ -203,5 +203,5 @@ def pick_winner(records: Sequence[TrialRecord], prefer: str) -> TrialRecord | No
 
 
 def find_baseline(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The baseline's newest try, or None before the first."""
-    return next((record for record in reversed(records) if record.baseline), None)
+    """The baseline's newest try, or None before the first; drawn again by the sampler it is a duplicate, and no try."""
+    return next((record for record in reversed(records) if record.baseline and record.state != "duplicate"), None)

@@ -14,7 +14,7 @@ from demo_models import CLASSES, SURE, edges, held_out, strokes, write_drawings,
 from PIL import Image
 
 from archsearch.demo import site
-from archsearch.demo.site import write_site
+from archsearch.demo.site import require_ours, write_site
 from archsearch.errors import InputError
 
 VENDOR = site.HERE / "vendor"
@@ -109,7 +109,7 @@ def test_a_page_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path, mo
         raise OSError("no space left")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="cannot be written: no space left; name another folder"):
         write_drawings(tmp_path)
     assert (page / "index.html").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drawings", "drawings.onnx"]
@@ -132,3 +132,16 @@ def test_a_model_may_be_written_anywhere(tmp_path: Path, monkeypatch: pytest.Mon
     model = write_model(tmp_path / "m.onnx", edges(28), 28)
     write_site(model, *strokes(), *held_out(), Path("a/b/page"))
     assert (tmp_path / "a" / "b" / "page" / "index.html").is_file()
+
+
+def test_what_lies_beside_a_page_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "demo.json").write_text('{"kind": "archsearch demo"}')
+    require_ours(page)
+    (page / ".git").mkdir()
+    with pytest.raises(InputError, match=r"holds '\.git' beside a page; name a new or empty folder"):
+        require_ours(page)
+    monkeypatch.chdir(page)
+    with pytest.raises(InputError, match="is the current folder"):
+        require_ours(Path())

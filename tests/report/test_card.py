@@ -63,6 +63,7 @@ def test_exported_files_are_listed() -> None:
         bytes=73_000,
         images=360,
         agreement=0.9985,
+        lost=0.0015,
         largest_difference=0.08,
         accuracy=0.9,
         keras_accuracy=0.9,
@@ -92,7 +93,7 @@ def test_names_have_no_effect(stressed: StressReport) -> None:
 
 def test_a_model_that_resizes_says_so() -> None:
     text = card("digits", told(size=8))
-    assert "images of any size, which it makes 8×8 itself" in text
+    assert "take any size and make it 8×8 themselves" in text
     assert "model.resizeInput(0, intArrayOf(1, 8, 8, 1))" in text
     assert "images of 8×8 pixels, grey" in card("digits", told())
 

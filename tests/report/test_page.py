@@ -15,6 +15,7 @@ from archsearch.report import figures, page
 from archsearch.report.collect import collect
 from archsearch.report.data import ReportData
 from archsearch.report.verdict import Verdict, judge
+from archsearch.search.folder import write_whole
 from archsearch.search.parameters import Parameter
 from archsearch.search.record import joined, ranking
 
@@ -273,6 +274,11 @@ def test_one_complete_trial_is_the_baseline_and_the_test_set_stays_sealed() -> N
 def test_files(tmp_path: Path) -> None:
     folder = new_folder(tmp_path / "digits")
     data = retrained(500, 60)
+    assert data.retrained is not None
+    write_whole(folder.winner, data.retrained.model_copy(update={"trial": 999}).model_dump_json())
+    page.write_report(folder, data)
+    assert not folder.card.exists(), "another model has taken its place"
+    write_whole(folder.winner, data.retrained.model_dump_json())
     page.write_report(folder, data)
 
     assert folder.report.stat().st_size < 6_000_000

@@ -8,7 +8,7 @@ from trials import report, trial
 
 from archsearch.search import record
 from archsearch.search.folder import StudyFolder
-from archsearch.search.record import State, TrialRecord, finalists, joined, level, pick_winner, ranking
+from archsearch.search.record import State, TrialRecord, finalists, find_baseline, joined, level, pick_winner, ranking
 from archsearch.search.storage import create_study
 
 
@@ -201,3 +201,10 @@ def test_what_is_read_is_what_was_written_with_its_confirmation(tmp_path: Path) 
     assert record.read(study) == joined(records)
     assert record.read(study)[0].confirmed == (0.7, 0.6)
     assert "confirmed" not in study.trials[0].user_attrs[record.ATTRIBUTE]
+
+
+def test_the_baseline_drawn_again_is_no_try_of_it() -> None:
+    first = trial(0, (0.9,), baseline=True)
+    again = trial(5, baseline=True, state="duplicate")
+    assert find_baseline([first, trial(1, (0.95,)), again]) == first
+    assert find_baseline([again]) is None
