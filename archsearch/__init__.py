@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archsearch.data.sources import load_data
     from archsearch.errors import ArchsearchError, InputError, SearchError
+    from archsearch.launch import run_search
     from archsearch.model.build import build
     from archsearch.search.config import SearchConfig
     from archsearch.space.architecture import Architecture
     from archsearch.space.cost import cost
     from archsearch.space.load import load_space
     from archsearch.space.sample import sample
-    from archsearch.study import Study, run_search
+    from archsearch.study import Study
 
 __all__ = [
     "Architecture",
@@ -44,7 +45,7 @@ _HOMES = {
     "cost": "space.cost",
     "load_data": "data.sources",
     "load_space": "space.load",
-    "run_search": "study",
+    "run_search": "launch",
     "sample": "space.sample",
 }
 

@@ -106,9 +106,9 @@ def search(
 ) -> None:
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
+    from archsearch.launch import default_folder, run_search, suggestion
     from archsearch.search.config import SearchConfig, cores, parse_duration
     from archsearch.search.folder import StudyFolder
-    from archsearch.study import default_folder, run_search, suggestion
     from archsearch.track.observer import Tracking
     from archsearch.track.trackers import load_tracker
 
@@ -298,7 +298,7 @@ def export(
 ) -> None:
     """Write the retrained winner in other formats, each proven in its own runtime to answer as Keras does."""
     from archsearch import display
-    from archsearch.study import export_file
+    from archsearch.standalone import export_file
 
     # `--format a b`: what follows the first name arrives as further arguments.
     formats, numbers = [*(format or []), *(more or [])], quantize or "float32"
@@ -328,7 +328,7 @@ def stress(
 ) -> None:
     """Test how a model stands what happens to images: turned, shifted, blurred, noisy, and some that are no class."""
     from archsearch.display_stress import stress_view
-    from archsearch.study import stress_model
+    from archsearch.standalone import stress_model
 
     if (source / "saved_model.pb").is_file() or (source.suffix and not source.is_dir()):
         found, images = stress_model(source, data)

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import pytest
 from spaces import SMALL
 
+from archsearch.launch import run_search
 from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Progress
 from archsearch.search.executors.local import LocalExecutor
-from archsearch.study import Study, run_search
+from archsearch.study import Study
 from archsearch.training.job import TrialJob
 
 COMMAND = Path(sys.executable).with_name("archsearch")

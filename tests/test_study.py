@@ -16,11 +16,12 @@ from spaces import SMALL
 
 from archsearch.data.splits import Splits
 from archsearch.errors import SearchError, StudyError
+from archsearch.launch import run_search
 from archsearch.report.data import ReportData
 from archsearch.search.coordinator import TRIED
 from archsearch.search.folder import StudyFolder, write_whole
 from archsearch.search.record import TrialRecord, ranking
-from archsearch.study import Study, run_search
+from archsearch.study import Study
 from archsearch.training.job import Point
 
 pytestmark = pytest.mark.slow

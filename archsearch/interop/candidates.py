@@ -16,6 +16,7 @@ from pathlib import Path
 
 from archsearch.errors import InputError, TrialError
 from archsearch.search.candidates import Drawn
+from archsearch.search.config import BATCH_SIZE, EPOCHS
 from archsearch.search.executors.processes import configure_tensorflow, start
 from archsearch.space.architecture import Task
 from archsearch.space.code import trust
@@ -163,3 +164,15 @@ def _build(connection: Connection, folder: Path, reference: str, task: Task, rec
             said = Refused(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", usable=True)
     with contextlib.suppress(OSError):
         connection.send(said)
+
+
+def hyper_recipe(batch_size: int | None, epochs: float | None) -> HyperRecipe:
+    """How a HyperModel is trained; None is the default.
+
+    Raises:
+        InputError: The number of epochs is not whole.
+    """
+    passes = epochs or EPOCHS
+    if passes != int(passes):
+        raise InputError(f"--epochs: found {passes:g}, expected a whole number for a HyperModel")
+    return HyperRecipe(batch_size=batch_size or BATCH_SIZE, epochs=int(passes))

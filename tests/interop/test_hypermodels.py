@@ -20,6 +20,7 @@ from archsearch.data.sources import load_data
 from archsearch.errors import InputError, SearchError, StudyError, TrialError
 from archsearch.interop.candidates import HyperCandidates
 from archsearch.interop.kerastuner import hypermodel
+from archsearch.launch import run_search
 from archsearch.search.config import SearchConfig
 from archsearch.search.objectives import mean_latency
 from archsearch.search.record import TrialRecord
@@ -29,7 +30,7 @@ from archsearch.space.architecture import Task
 from archsearch.space.hyper import HyperCandidate, HyperRecipe
 from archsearch.space.load import parse_space
 from archsearch.space.sample import FixedChooser
-from archsearch.study import Study, run_search
+from archsearch.study import Study
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hypermodels")]
 

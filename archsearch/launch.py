@@ -1,0 +1,220 @@
+"""Launches a search: begins a study, or goes on with one."""
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import optuna
+
+from archsearch.data.dataset import Dataset
+from archsearch.data.sources import load_data
+from archsearch.data.splits import Splits, make_splits, parts_for
+from archsearch.data.suggest import name_of, suggest_space
+from archsearch.errors import InputError, StudyError
+from archsearch.interop.candidates import HyperCandidates, hyper_recipe
+from archsearch.search.candidates import Candidates, SpaceCandidates
+from archsearch.search.config import SearchConfig
+from archsearch.search.coordinator import Coordinator, Progress
+from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
+from archsearch.search.images import SearchImages
+from archsearch.search.provenance import commit, versions
+from archsearch.search.recovery import recover
+from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
+from archsearch.space.check import check_space
+from archsearch.space.code import untrusted
+from archsearch.space.hyper import names_hypermodel
+from archsearch.space.load import load_space
+from archsearch.space.suggest import Suggestion
+from archsearch.study import Study, locked
+
+logger = logging.getLogger(__name__)
+
+
+def run_search(
+    config: SearchConfig,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> tuple[Study, str]:
+    """Begins the study that `config` describes, or continues it if its folder holds it already.
+
+    Trains nothing but candidates; `Study.report` and `Study.retrain` do the rest. Workers are processes that import the
+    main module: a script that calls this needs the usual `if __name__ == "__main__":`.
+
+    Args:
+        config: What to do.
+        watch: Called with the progress a few times a second.
+        interrupted: Asked a few times a second; True ends the search cleanly.
+
+    Returns:
+        The study, and why the search ended.
+
+    Raises:
+        InputError: The space, the data, an option or the folder cannot be used. Nothing was started or written.
+        SearchError: Trial after trial failed, or nothing could be drawn. What is finished is kept.
+    """
+    candidates, data = _load(config)
+    splits = make_splits(data, config.folds or parts_for(data), config.seed)
+    info = _describe(config, candidates, data, splits)
+    folder = StudyFolder(config.out)
+    _check_folder(folder, info)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        study = _open_or_create(folder, info, candidates)
+        study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials))
+        study.pruner = PRUNERS[config.pruner]()
+        ended = Coordinator(
+            study=study,
+            candidates=candidates,
+            images=SearchImages(splits.train.path, len(splits.train.labels), splits.folds, len(splits.test.labels)),
+            seed=config.seed,
+            budget=config.budget,
+            executor=LocalExecutor(config.workers),
+            began=config.began,
+            given=config.given,
+            pruner=config.pruner,
+            objectives=config.objectives,
+            watch=watch,
+            interrupted=interrupted,
+        ).run()
+    return Study(config.out), ended
+
+
+def default_folder(space: Path | None, data: str) -> Path:
+    """`reports/<name>`: of the space file, the HyperModel, or the data where no space is given."""
+    if space is None:
+        name = name_of(data)
+    elif names_hypermodel(space):
+        name = str(space).rpartition(":")[2]
+    else:
+        name = space.stem
+    return Path("reports") / name
+
+
+def suggestion(config: SearchConfig) -> str:
+    """Which space a search without a space file uses, in a sentence."""
+    own = StudyFolder(config.out)
+    if own.info.is_file():
+        return f"space: {own.space}, with which the study began"
+    return f"space: {own.space}, {_suggested(config)[0].why}"
+
+
+def _suggested(config: SearchConfig) -> tuple[Suggestion, Dataset]:
+    data = load_data(config.data, config.size)
+    return suggest_space(data, config.folds or parts_for(data), str(StudyFolder(config.out).space)), data
+
+
+def _load(config: SearchConfig) -> tuple[Candidates, Dataset]:
+    """What may be tried, and on what; a space file is looked at before the data, which may take a while."""
+    own = StudyFolder(config.out).space
+    file = config.space or (own if StudyFolder(config.out).info.is_file() else None)
+    if file is None:
+        suggested, data = _suggested(config)
+        return SpaceCandidates(suggested.space, data.task), data
+    if names_hypermodel(file):
+        if not config.trust_code:
+            raise InputError(untrusted(file))
+        data = load_data(config.data, config.size)
+        return HyperCandidates(file, data.task, hyper_recipe(config.batch_size, config.epochs)), data
+    if str(file).endswith(".py"):
+        raise InputError(f"{file}: found a Python file, expected a space file, or a HyperModel in it: '{file}:NAME'")
+    if config.batch_size is not None:
+        raise InputError(f"--batch-size: only for a HyperModel; expected 'training: {{batch_size: …}}' in {file}")
+    if config.epochs is not None and load_space(file, config.trust_code).most_epochs is not None:
+        raise InputError(
+            f"--epochs: {file} has 'epochs' in 'training' already; take them out there, or give no --epochs"
+        )
+    load_space(file, config.trust_code)
+    data = load_data(config.data, config.size)
+    return SpaceCandidates(check_space(file, data.task, config.trust_code), data.task), data
+
+
+def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, splits: Splits) -> StudyInfo:
+    return StudyInfo(
+        version=version("archsearch"),
+        space=candidates.name,
+        space_file=candidates.file,
+        trust_code=config.trust_code,
+        space_hash=candidates.hash,
+        data=data.source,
+        size=config.size,
+        fingerprint=data.fingerprint,
+        task=data.task,
+        classes=data.classes,
+        train_images=len(splits.train.labels),
+        test_images=len(splits.test.labels),
+        test_origin=splits.test_origin,
+        folds=len(splits.folds),
+        all_folds=config.folds is not None,
+        folds_hash=splits.folds_hash,
+        seed=config.seed,
+        sampler=config.sampler,
+        pruner=config.pruner,
+        out=str(config.out),
+        trials=config.budget.trials,
+        seconds=config.budget.seconds,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        first_rung=config.first_rung,
+        finalists=config.finalists,
+        objectives=config.objectives,
+        prefer=config.prefer,
+        versions=versions(),
+        commit=commit(Path.cwd()),
+    )
+
+
+SAME = {
+    "space_hash": "the search space has changed",
+    "size": "--size has changed",
+    "fingerprint": "the data has changed",
+    "folds": "--folds has changed",
+    "seed": "--seed has changed",
+    "sampler": "--sampler has changed",
+    "pruner": "--pruner has changed",
+    "epochs": "--epochs has changed",
+    "first_rung": "--first-rung has changed",
+    "finalists": "--finalists has changed",
+    "objectives": "--objective has changed",
+    "folds_hash": "the split into folds has changed",
+}
+"""What must be as it was when a study began for it to go on, and what to say when it is not."""
+
+
+def _is_beginning(name: str) -> bool:
+    """Whether a search that was killed while it made its folder can have left this file in it."""
+    return name.startswith(".") or name.endswith(".py") or name in ("journal.log", "journal.log.lock", "space.yaml")
+
+
+def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
+    if folder.info.is_file():
+        before = folder.read_info()
+        changed = [name for name in SAME if getattr(before, name) != getattr(info, name)]
+        if changed:
+            name = changed[0]
+            raise StudyError(
+                f"{folder.path}: holds a study of '{before.space}' on {before.data}, and {SAME[name]} since it began "
+                f"(found {getattr(info, name)}, expected {getattr(before, name)}); "
+                "choose another --out, or give what it began with"
+            )
+    elif folder.path.is_dir() and any(not _is_beginning(file.name) for file in folder.path.iterdir()):
+        raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
+    elif folder.path.exists() and not folder.path.is_dir():
+        raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
+
+
+def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates) -> optuna.Study:
+    if folder.info.is_file():
+        study = open_study(folder)
+        if lost := recover(study):
+            logger.info("%s: %d trials were begun and not finished; they start again", folder.path, lost)
+        return study
+    # study.json comes last: without it there is no study, and the next start begins afresh.
+    folder.journal.unlink(missing_ok=True)
+    study = create_study(folder, info.objectives)
+    study.enqueue_trial(dict(candidates.baseline))
+    for name, text in candidates.copies.items():
+        write_whole(folder.path / name, text)
+    write_whole(folder.info, info.model_dump_json(indent=2))
+    return study
