@@ -5,6 +5,7 @@ Everything heavy is imported inside the command that needs it, so that `--help` 
 
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -298,6 +299,7 @@ def export(
 ) -> None:
     """Write the retrained winner in other formats, each proven in its own runtime to answer as Keras does."""
     from archsearch import display
+    from archsearch.search.certificate import read_exports
     from archsearch.standalone import export_file
 
     # `--format a b`: what follows the first name arrives as further arguments.
@@ -307,6 +309,8 @@ def export(
             raise InputError("export: --trial goes with a study")
         where = out or source.with_name(f"{source.stem}-exports")
         made = export_file(source, formats, where, numbers, data)
+    elif source.is_file():
+        raise InputError(f"{source}: expected a study's folder or a .keras file")
     elif data or out:
         raise InputError("export: --data and --out go with a .keras file; a study knows its own")
     else:
@@ -315,6 +319,8 @@ def export(
         made = found.export(formats, numbers, trial, _show_points(found))
         found.report()
     console().print(display.certificates_table(made))
+    if exports := read_exports(where):
+        typer.echo(f"asked for {exports.asked}, each in its own runtime, on one thread")
     typer.echo(f"files: {where}")
 
 
@@ -338,7 +344,9 @@ def stress(
     if data:
         raise InputError("stress: --data goes with a model; a study knows its own")
     study = _study(source, trust_code)
-    console().print(stress_view(study.stress()))
+    with console().status("changing images and asking the model, again and again"):
+        found = study.stress()
+    console().print(stress_view(found))
     study.report()
     typer.echo(f"report: {study.folder.report}")
 
@@ -387,7 +395,7 @@ def demo(
     found = _study(study, trust_code)
     if out is not None:
         found.demo(out)
-        typer.echo(f"page: {out}")
+        typer.echo(f"page: {out}\nAny web server can host it, such as: python -m http.server --directory {out}")
         return
     with TemporaryDirectory() as folder:
         page = Path(folder, "demo")
@@ -443,6 +451,10 @@ def main() -> None:
         _fail(error, 2)
     except ArchsearchError as error:
         _fail(error, 1)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        _fail(f"{error.filename}: cannot be read or written: {error.strerror}", 1)
 
 
 class _Interrupted(BaseException):
@@ -466,7 +478,8 @@ def _served(name: str, host: str, port: int, serve: Callable[[Callable[[], None]
     except _Interrupted:
         return
     except OSError as error:
-        raise InputError(f"{name}: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+        other = "--host" if isinstance(error, socket.gaierror) else "--port"
+        raise InputError(f"{name}: cannot listen on {host}:{port}: {error.strerror}; choose another {other}") from error
 
 
 def _study(path: Path, trust_code: bool) -> "Study":
@@ -493,7 +506,9 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
-    study.retrain(show, interrupted, until)
+    outdated = study.folder.exports.exists() or study.folder.stress.exists()
+    if study.retrain(show, interrupted, until) and outdated:
+        typer.echo("what the former winner was exported to, and its stress test, are gone with it")
 
 
 def _show_points(study: "Study") -> "Callable[[Point], None]":

@@ -205,8 +205,11 @@ def ranking_table(data: ReportData, width: int, rows: int = 5) -> Table:
             *[f"{row.flops:,}" if row.flops else "–", f"{row.seconds:.0f}"] * wide,
             "; ".join(filter(None, (row.architecture, row.optimizer))),
         )
+    notes = ["finalists first, by their second run"] if confirmed else []
     if more := len(data.ranking) - len(shown):
-        table.caption = f"{more} more in the report"
+        notes.append(f"{more} more in the report")
+    if notes:
+        table.caption = "; ".join(notes)
         table.caption_justify = "left"
     return table
 
@@ -260,7 +263,7 @@ def answer_lines(data: ReportData, folder: StudyFolder) -> str:
             f"better: {_against_baseline(data)}",
             f"model:  {folder.model}",
             f"report: {folder.report}",
-            f"next:   archsearch explain, dashboard or export {shlex.quote(str(folder.path))}; "
+            f"next:   archsearch demo, explain, stress, export or dashboard {shlex.quote(str(folder.path))}; "
             "the same search with more --time or --trials goes on",
         ]
     )
@@ -275,8 +278,11 @@ def _against_baseline(data: ReportData) -> str:
     if gain is None:
         return f"unknown, the baseline is {baseline.state}"
     error = f" ± {100 * gain.standard_error:.2f}" if gain.standard_error is not None else ""
+    again = any(each is not None and each.first_run is not None for each in (data.winner, baseline))
+    first = ", both in their first run" if again else ""
+    score = baseline.score if baseline.first_run is None else baseline.first_run
     return (
-        f"by {signed(gain.mean)}{error} points than the baseline ({percent(baseline.score)}, "
+        f"by {signed(gain.mean)}{error} points than the baseline{first} ({percent(score)}, "
         f"{baseline.parameters:,} parameters)"
     )
 
@@ -290,7 +296,7 @@ def counted(items: Iterable[Item], total: int) -> Iterable[Item]:
 def certificates_table(certificates: Sequence[Certificate]) -> Table:
     """What exported files did in their own runtimes, a row each."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    names = ("file", "size", "agrees", "differs by", "accuracy", "Keras", "one image", "95 %", "loads in", "memory")
+    names = ("file", "size", "agrees", "differs by", "accuracy", "Keras's", "one image", "95 %", "loads in", "memory")
     for name in names:
         table.add_column(name, justify="left" if name == "file" else "right", no_wrap=True)
     for made in certificates:

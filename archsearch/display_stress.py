@@ -21,7 +21,7 @@ def _corruptions(report: StressReport) -> Table:
     for level in range(1, len(report.corruptions[0].levels) + 1):
         table.add_column(str(level), justify="right", no_wrap=True)
     table.add_column("mean", justify="right")
-    table.add_column("confidence", justify="right")
+    table.add_column("sure at 5", justify="right")
     for endured in report.corruptions:
         table.add_row(Text(endured.name), *_cells(endured))
     return table

@@ -23,7 +23,12 @@ def export_file(file: Path, formats: Sequence[str], out: Path, numbers: str, dat
         out: Folder for the files.
         numbers: How weights are kept.
         data: The data source it is compared on; None is random pixels.
+
+    Raises:
+        InputError: It is no such file, or int8 is wanted without data.
     """
+    if numbers == "int8" and data is None:
+        raise InputError(f"{file}: int8 learns its ranges from images; name some with --data")
     with environment(TENSORFLOW), stderr_to(os.devnull):
         from archsearch.export.exporter import export
         from archsearch.export.source import of_file

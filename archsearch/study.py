@@ -232,10 +232,7 @@ class Study:
             return self.winner()
         best = self.best()
         if best is None:
-            raise SearchError(
-                f"{self.path}: no trial has run all its folds, so there is no winner; continue the search"
-                " with more --time or more --trials"
-            )
+            raise SearchError(self._no_winner)
         plan, epochs = self.plan(), None
         if plan is not None:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
@@ -396,18 +393,30 @@ class Study:
         """Where the retrained winner lies, or another trial's model, which need not be trained yet.
 
         Raises:
-            InputError: There is no winner yet, or the trial has not run all its folds.
+            SearchError: No trial has run all its folds.
+            InputError: The winner is not retrained yet, or the trial has not run all its folds.
         """
         self.folder.read_info()  # what is no study says so
         winner = self.winner()
+        if winner is None and self.best() is None:
+            raise SearchError(self._no_winner)
         if winner is None:
-            raise InputError(f"{self.folder.model}: there is no model here yet; retrain the study first")
+            raise InputError(f"{self.folder.model}: there is no model here yet; make it with: archsearch retrain")
         if trial is None or trial == winner.trial:
             return self.folder
         found = self.trial(trial)
+        if found.confirms is not None:
+            raise InputError(f"{self.path}: trial {trial} is the second run of trial {found.confirms}; export that one")
         if found.state != "complete":
             raise InputError(f"{self.path}: trial {trial} is {found.state}; expected one that has run all its folds")
         return StudyFolder(self.path, trial)
+
+    @property
+    def _no_winner(self) -> str:
+        return (
+            f"{self.path}: no trial has run all its folds, so there is no winner; continue the search with more --time "
+            "or more --trials"
+        )
 
     def _retrain_trial(
         self, folder: StudyFolder, on_point: Callable[[Point], None], interrupted: Callable[[], bool]

@@ -184,7 +184,8 @@ def test_the_ranking_has_a_column_for_confirmations_when_there_are_any() -> None
     header, first, second = shown(ranking_table(report_data(other, best), 120), 120).splitlines()
     assert header.split()[:4] == ["rank", "trial", "accuracy", "parameters"]
     confirmed = best.model_copy(update={"confirmed": (0.94, 0.95, 0.96)})
-    header, first, second = shown(ranking_table(report_data(other, confirmed), 120), 120).splitlines()
+    header, first, second, note = shown(ranking_table(report_data(other, confirmed), 120), 120).splitlines()
+    assert note.strip() == "finalists first, by their second run"
     assert header.split()[:6] == ["rank", "trial", "accuracy", "first", "run", "parameters"]
     assert re.match(r" +1 +0 +95\.00 ± 0\.58 % +96\.00 % +1,000 ", first)
     assert re.match(r" +2 +1 +90\.00 ± 0\.00 % +– +2,000 ", second)
@@ -256,7 +257,7 @@ def test_the_answer_in_five_lines(tmp_path: Path) -> None:
     assert "95.00 % on the test set (342 of 360 images)" in lines[0]
     assert f"by +{100 * data.gain.mean:.2f} ± {100 * data.gain.standard_error:.2f} points" in lines[1]
     assert f"{data.baseline.parameters:,} parameters" in lines[1]
-    assert lines[4].startswith(f"next:   archsearch explain, dashboard or export '{folder.path}'; ")
+    assert lines[4].startswith(f"next:   archsearch demo, explain, stress, export or dashboard '{folder.path}'; ")
 
 
 def test_the_answer_does_not_make_up_a_gain(tmp_path: Path) -> None:

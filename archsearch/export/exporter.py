@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
+from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -36,10 +38,12 @@ def chosen(formats: Sequence[str], numbers: str) -> list[str]:
         return [name for name, kind in FORMATS.items() if numbers in kind.numbers and not missing(name)]
     for name in formats:
         if name not in FORMATS:
-            raise InputError(f"format: found '{name}', expected one of {', '.join(FORMATS)}")
+            raise InputError(f"format: found '{name}', expected one of {', '.join(FORMATS)}{_meant(name)}")
         if numbers not in FORMATS[name].numbers:
             able = " or ".join(other for other, kind in FORMATS.items() if numbers in kind.numbers)
-            raise InputError(f"format: {name} keeps whole numbers only, so it cannot be {numbers}; expected {able}")
+            raise InputError(
+                f"format: {name} keeps its weights as they are, so it cannot be {numbers}; expected {able}"
+            )
         if needs := missing(name):
             raise InputError(needs)
     return list(dict.fromkeys(formats))
@@ -149,6 +153,14 @@ def _record(out: Path, source: Source, made: Certificate) -> None:
     write_whole(out / RECORD, exports.model_dump_json(indent=2))
 
 
+def _meant(name: str) -> str:
+    if "," in name:
+        return "; several are separated by spaces"
+    by_suffix = [other for other, kind in FORMATS.items() if kind.suffix == f".{name}"]
+    close = by_suffix or get_close_matches(name, FORMATS, 1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
 def _place(made: Certificate) -> tuple[int, int]:
     """In the order of the formats, and of each the whole one first."""
     return list(FORMATS).index(made.format), NUMBERS.index(made.numbers)
@@ -157,6 +169,8 @@ def _place(made: Certificate) -> tuple[int, int]:
 def _load(file: Path) -> keras.Model:
     if not file.is_file():
         raise InputError(f"{file}: there is no model here yet; retrain the study first")
+    if not is_zipfile(file):
+        raise InputError(f"{file}: cannot be loaded: it is damaged, or no .keras file")
     try:
         return keras.saving.load_model(file, compile=False)
     except Exception as error:  # whatever a stranger's file makes Keras raise

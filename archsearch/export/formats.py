@@ -124,6 +124,10 @@ def _to_onnx(model: keras.Model, description: Description) -> Any:
 
     function = tf.function(serving(model, description), autograph=False)
     made, _ = tf2onnx.convert.from_function(function, [specification(description)], opset=OPSET)
+    for end in (*made.graph.input, *made.graph.output):
+        for side, name in zip(end.type.tensor_type.shape.dim, ("batch", "height", "width"), strict=False):
+            if not side.dim_value:
+                side.dim_param = name
     return made
 
 

@@ -76,12 +76,13 @@ def write_csv(found: Iterable[Prediction | Unreadable], out: TextIO) -> list[Unr
 
 
 def write_json(found: Iterable[Prediction | Unreadable], out: TextIO) -> list[Unreadable]:
-    """A list with an object a file: `file`, `class`, `probabilities`; returns what could not be read."""
+    """A list with an object a file: `file`, `class`, `confidence`, `probabilities`; returns what could not be read."""
     every = list(found)
     told = [
         {
             "file": each.file,
             "class": each.name,
+            "confidence": round(each.probabilities[each.name], 6),
             "probabilities": {name: round(share, 6) for name, share in each.probabilities.items()},
         }
         for each in every

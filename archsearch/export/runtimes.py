@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,12 @@ def load(path: Path, threads: int | None = None) -> Model:
     except InputError:
         raise
     except Exception as error:  # on damaged files runtimes raise nearly anything
-        hint = "; layers of a user's own need --trust-code" if path.suffix == ".keras" else ""
-        raise InputError(f"{path}: cannot be loaded: {first_line(error)}{hint}") from error
+        hint = (
+            "layers of a user's own need --trust-code"
+            if path.suffix == ".keras"
+            else "it may be damaged: export it anew"
+        )
+        raise InputError(f"{path}: cannot be loaded: {first_line(error)}; {hint}") from error
 
 
 def _checked(model: Model, path: Path) -> Model:
@@ -148,6 +153,8 @@ def _load_keras(path: Path, threads: int | None) -> Model:
     _require("keras", path, "")
     import keras
 
+    if not is_zipfile(path):
+        raise InputError(f"{path}: cannot be loaded: it is damaged, or no .keras file")
     _limit(threads)
     model = keras.saving.load_model(path, compile=False)
     return Model(

@@ -48,9 +48,13 @@ def card(study: str, data: ReportData) -> str:
         stress_rows=stress_rows(data.stress) if data.stress else (),
         outsider_rows=outsider_rows(data.stress) if data.stress else (),
         architecture=architecture_line(candidate.architecture) if isinstance(candidate, Candidate) else "",
-        trained=recipe_line(candidate.trained_for(winner.epochs).recipe) if isinstance(candidate, Candidate) else "",
+        trained=_trained(candidate, winner.epochs) if isinstance(candidate, Candidate) else "",
         values=() if isinstance(candidate, Candidate) else candidate.values.items(),
     )
+
+
+def _trained(candidate: Candidate, epochs: float) -> str:
+    return recipe_line(candidate.trained_for(float(f"{epochs:.3g}")).recipe)
 
 
 def plain(text: object) -> str:

@@ -255,6 +255,7 @@ def _contender(record: TrialRecord) -> Contender:
         trial=record.number,
         state=record.state,
         score=record.score if complete else None,
+        first_run=fmean(record.fold_scores) if complete and record.confirmed else None,
         standard_error=record.standard_error if complete else None,
         parameters=record.parameters,
         flops=record.flops,

@@ -113,11 +113,15 @@ class Finish(_Data):
 
 
 class Contender(_Data):
-    """The winner or the baseline; `score` is None for a baseline that did not complete, `state` says how it stands."""
+    """The winner or the baseline; `score` is None for a baseline that did not complete, `state` says how it stands.
+
+    `first_run` is its score before it ran again as a finalist; None if it did not.
+    """
 
     trial: int
     state: State
     score: float | None
+    first_run: float | None = None
     standard_error: float | None
     parameters: int
     flops: int

@@ -47,6 +47,9 @@ COSTS = {
 }
 """What an axis of it is titled, and how the rest of a number's format reads."""
 
+ALL_RIGHT = 1.002
+"""Where an axis of accuracies ends: a dot at 100 % is seen whole."""
+
 UNITS = ((2 * 3600.0, 3600.0, "hours"), (2 * 60.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """From how many seconds on, divided by what, called what."""
 
@@ -80,7 +83,7 @@ def learning_curves(data: ReportData) -> go.Figure:
                 },
                 hovertemplate=f"trial {curve.trial}, fold {curve.fold}, epoch %{{x:.3~g}}: %{{y:.2%}}<extra></extra>",
             )
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".1%")
     if data.curves:
         figure.update_yaxes(range=_settled([curve.val_accuracy for curve in data.curves]), row=1, col=1)
         figure.update_yaxes(range=_settled([curve.accuracy for curve in data.curves]), row=2, col=1)
@@ -423,7 +426,7 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     """From below the lowest to above the highest: plotly would show a lone accuracy from -100 % to 200 %."""
     low, high = min(values), max(values)
     margin = max(0.1 * (high - low), 0.005)
-    return low - margin, high + margin
+    return low - margin, min(high + margin, max(high, ALL_RIGHT))
 
 
 def _score_axis(figure: go.Figure, scores: Sequence[float]) -> None:

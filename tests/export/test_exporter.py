@@ -282,12 +282,20 @@ def test_a_damaged_record_does_not_spoil_the_report(a_copy: Study, caplog: pytes
 
 
 def test_what_cannot_be_written_is_said_before_anything_is() -> None:
-    with pytest.raises(InputError, match=r"^format: found 'onx', expected one of keras, saved_model, onnx, litert$"):
-        chosen(["keras", "onx"], "float32")
+    expected = "expected one of keras, saved_model, onnx, litert"
+    for name, hint in (
+        ("onx", "did you mean 'onnx'?"),
+        ("tflite", "did you mean 'litert'?"),
+        ("onnx,litert", "spaces"),
+    ):
+        with pytest.raises(
+            InputError, match=re.escape(f"format: found '{name}', {expected}") + f".*{re.escape(hint)}$"
+        ):
+            chosen(["keras", name], "float32")
     with pytest.raises(InputError, match=r"^quantize: found 'int4', expected one of float16, int8, dynamic$"):
         chosen([], "int4")
     with pytest.raises(
-        InputError, match="keras keeps whole numbers only, so it cannot be int8; expected onnx or litert"
+        InputError, match="keras keeps its weights as they are, so it cannot be int8; expected onnx or litert"
     ):
         chosen(["onnx", "keras"], "int8")
     assert chosen([], "int8") == ["onnx", "litert"]
@@ -313,7 +321,7 @@ def test_a_missing_model_and_one_that_is_none(source: Source, tmp_path: Path) ->
 def test_a_study_exports_its_winner_on_its_test_images(cli: Cli, a_copy: Study) -> None:
     done = cli("export", a_copy.path, "--format", "onnx", "litert")
     assert (done.code, done.err) == (0, "")
-    head, *rows, where = done.out.splitlines()
+    head, *rows, asked, where = done.out.splitlines()
     assert head.split()[:2] == ["file", "size"]
     assert [row.split()[0] for row in rows] == ["model.onnx", "model.tflite"]
     assert where == f"files: {a_copy.folder.exports}"
@@ -325,6 +333,7 @@ def test_a_study_exports_its_winner_on_its_test_images(cli: Cli, a_copy: Study) 
     images = len(a_copy.splits().test.labels)
     assert images < ASKED
     assert kept.asked == f"all {images} test images"
+    assert asked == f"asked for all {images} test images, each in its own runtime, on one thread"
     assert {one.accuracy for one in kept.files} == {winner.test.accuracy}
     assert [Path(made.file).stem for made in kept.files] == ["model", "model"]
     page = a_copy.folder.report.read_text()
@@ -335,11 +344,11 @@ def test_a_study_exports_its_winner_on_its_test_images(cli: Cli, a_copy: Study) 
 def _run_the_card(study: Study) -> None:
     """What the card says of using the model in Python is done, from where the card lies."""
     blocks = re.findall(r"```python\n(.*?)```", study.folder.card.read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     images = study.splits().test.images
     np.save(study.folder.card.with_name("images.npy"), images)
     code = f"import numpy as np\nimages = np.load('images.npy')\n{blocks[0]}\nfirst = probabilities\n{blocks[1]}"
-    code += "\nprint(abs(first - probabilities).max() < 1e-4, names[:3])"
+    code += f"\n{blocks[2]}\nprint(max(abs(first - each).max() for each in (probabilities, answers)) < 1e-4, names[:3])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=study.folder.card.parent, capture_output=True, text=True, check=True
     )

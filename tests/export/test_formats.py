@@ -87,7 +87,7 @@ def test_onnx_names_its_classes_and_its_ends(tmp_path: Path) -> None:
     assert (image.name, scores.name) == ("image", "probabilities")
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert [side.dim_value for side in image.type.tensor_type.shape.dim][1:] == [8, 8, 1]
-    assert image.type.tensor_type.shape.dim[0].dim_param, "any number of images"
+    assert image.type.tensor_type.shape.dim[0].dim_param == "batch", "any number of images"
 
 
 def test_litert_names_its_classes_and_its_ends(tmp_path: Path) -> None:

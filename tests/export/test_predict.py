@@ -53,7 +53,12 @@ def test_csv_and_json(tmp_path: Path) -> None:
     assert write_csv(found, table) == write_json(found, objects) == [damaged]
     assert table.getvalue() == 'file,class,confidence\na.png,"bright, very",0.7500\n'
     assert json.loads(objects.getvalue()) == [
-        {"file": "a.png", "class": "bright, very", "probabilities": {"dark": 0.25, "bright, very": 0.75}}
+        {
+            "file": "a.png",
+            "class": "bright, very",
+            "confidence": 0.75,
+            "probabilities": {"dark": 0.25, "bright, very": 0.75},
+        }
     ]
 
 

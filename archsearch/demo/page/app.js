@@ -57,6 +57,8 @@ async function start() {
     try {
       bitmap = await createImageBitmap(file, own ? {colorSpaceConversion: "none"} : {});
     } catch {
+      pad.clear();
+      show(null);
       say(`${file.name}: is no image that this browser can read`);
       return;
     }

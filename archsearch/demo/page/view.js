@@ -94,7 +94,7 @@ export class Layers {
     let negative = false;
     seen.layers.forEach(({data, dims: [, channels, height, width]}, i) => {
       const {caption, maps, title} = this.#rows[i], count = Math.min(MAPS, channels), size = height * width;
-      const number = count < channels ? `${count} of its ${channels} maps` : `its ${channels} maps`;
+      const number = count < channels ? `${count} of its ${channels} maps` : channels === 1 ? "its map" : `its ${channels} maps`;
       caption.textContent = `${title}: ${number}, ${width} × ${height}`;
       while (maps.children.length < count) maps.append(element("canvas", {role: "img", ariaLabel: `Map ${maps.children.length + 1}`}));
       const shown = data.subarray(0, count * size);
