@@ -12,7 +12,7 @@ from archsearch.search.record import TrialRecord
 from archsearch.space.sample import Scalar
 
 LEAST_TRIALS = 20
-"""With fewer, what sets the best ones apart is chance."""
+"""With fewer, or fewer that have a parameter at all, what sets the best ones apart is chance."""
 MOST_TRIALS = 2000
 """Those that ran every fold, and the newest of the others: enough to see what matters."""
 TOP_SHARE, LEAST_TOP = 0.1, 5
@@ -88,4 +88,7 @@ def _importances(trials: Sequence[FrozenTrial]) -> dict[str, float]:
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(TOP_SHARE, LEAST_TOP / len(trials)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return get_param_importances(study, evaluator=evaluator)
+        found = get_param_importances(study, evaluator=evaluator)
+    told = {name: found[name] for name in found if sum(name in t.params for t in trials) >= LEAST_TRIALS}
+    whole = sum(told.values())
+    return {name: share / whole for name, share in told.items()} if whole else {}

@@ -89,3 +89,12 @@ def test_confirmations_and_what_never_trained_do_not_count() -> None:
 
 def test_a_study_without_trials() -> None:
     assert parameters([], []) == []
+
+
+def test_what_few_trials_have_is_not_said_to_matter() -> None:
+    trials, found = records(30)
+    having = sum("only with b" in trial.params for trial in trials)
+    assert 0 < having < LEAST_TRIALS
+    told = {parameter.name: parameter.importance for parameter in parameters(trials, found)}
+    assert told["only with b"] is None
+    assert sum(share or 0.0 for share in told.values()) == pytest.approx(1.0)
