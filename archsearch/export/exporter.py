@@ -12,7 +12,7 @@ from zipfile import is_zipfile
 import keras
 import numpy as np
 
-from archsearch.errors import ExportError, InputError, first_line
+from archsearch.errors import ExportError, InputError, StudyError, first_line
 from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, missing
 from archsearch.export.graph import PROBABILITIES, serving
 from archsearch.export.own_code import known
@@ -130,15 +130,22 @@ def _write(kind: Format, name: str, order: Order) -> None:
 
 
 def _require_same(out: Path, source: Source) -> None:
-    before = read_exports(out)
+    before = _before(out)
     if before and (before.study, before.trial) != (source.description.study, source.description.trial):
         whose = f"trial {before.trial} of {before.study}" if before.study else "another model"
         raise InputError(f"{out}: holds files of {whose}; choose another --out")
 
 
+def _before(out: Path) -> Exports | None:
+    try:
+        return read_exports(out)
+    except StudyError:  # damaged: it is written anew, with what is proven from now on
+        return None
+
+
 def _record(out: Path, source: Source, made: Certificate) -> None:
     """Adds a file to those in `export.json`, in place of an earlier one of its name."""
-    before = read_exports(out)
+    before = _before(out)
     others = [one for one in before.files if one.file != made.file] if before else []
     described = source.description
     exports = Exports(

@@ -279,6 +279,8 @@ def test_a_damaged_record_does_not_spoil_the_report(a_copy: Study, caplog: pytes
     assert data.exports is None
     assert data.stress is None
     assert caplog.text.count("it is left out") == 2
+    a_copy.export(["onnx"])
+    assert a_copy.collect().exports is not None, "exporting again mends it"
 
 
 def test_what_cannot_be_written_is_said_before_anything_is() -> None:
