@@ -34,7 +34,7 @@ benchmark: .venv/installed-dev
 	$(BIN)/python -m benchmarks.peers.same_networks
 	$(BIN)/python -m benchmarks.peers.workers
 	$(BIN)/python -m benchmarks.peers
-	$(BIN)/python -m benchmarks.peers.latency benchmarks/results/runs/archsearch-0/600s/best/model.keras
+	$(BIN)/archsearch export benchmarks/results/runs/archsearch-0/600s/best/model.keras
 
 benchmark-short: .venv/installed-dev
 	$(BIN)/python -m benchmarks.peers --seeds 0 --limit 22 --budgets 30 --out benchmarks/results/short
