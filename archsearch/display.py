@@ -264,7 +264,7 @@ def answer_lines(data: ReportData, folder: StudyFolder) -> str:
             f"model:  {folder.model}",
             f"report: {folder.report}",
             f"next:   archsearch demo, explain, stress, export or dashboard {shlex.quote(str(folder.path))}; "
-            "the same search with more --time or --trials goes on",
+            "or search on with more --time or --trials",
         ]
     )
 

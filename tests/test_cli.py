@@ -481,7 +481,7 @@ def test_a_search_without_a_terminal_prints_plain_lines(tmp_path: Path) -> None:
     study = Study(tmp_path / "study")
     places = f"model:  {study.folder.model}\nreport: {study.folder.report}\nnext:   "
     assert places in done.out
-    assert done.out.endswith("goes on\n")
+    assert done.out.endswith("or search on with more --time or --trials\n")
 
 
 @pytest.mark.slow
