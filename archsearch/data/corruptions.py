@@ -130,7 +130,22 @@ def stroke_width(images: AnyImages) -> Pixels:
     Returns:
         (N,) float32; 0 where nothing is drawn.
     """
-    framed = np.pad(np.maximum(ink(images), 0.0)[..., 0], ((0, 0), (1, 1), (1, 1)))
+    return width_of(np.maximum(ink(images), 0.0)[..., 0])
+
+
+def width_of(strength: NDArray[np.floating]) -> Pixels:
+    """The same of how strong the ink is at each pixel.
+
+    A stroke of length l and width w has the area l * w and the outline 2 * l; the outline of something grey is its
+    total variation, so nothing has to be cut into black and white.
+
+    Args:
+        strength: (N, H, W), 0 where nothing is drawn.
+
+    Returns:
+        (N,) float32; 0 where nothing is drawn.
+    """
+    framed = np.pad(strength, ((0, 0), (1, 1), (1, 1)))
     down, right = np.diff(framed, axis=1)[:, :, :-1], np.diff(framed, axis=2)[:, :-1]
     outline = np.hypot(down, right).sum((1, 2))
     widths: Pixels = 2 * framed.sum((1, 2)) / np.maximum(outline, 1e-6)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.data.corruptions import width_of
+
 Pixels = NDArray[np.uint8]
 Share = NDArray[np.floating]
 
@@ -72,7 +74,7 @@ def learn(images: Pixels) -> Preparation | None:
     left, right = _ends(np.any(drawn, axis=1))
     longest = np.maximum(bottom - top, right - left)
     solid = np.minimum(2 * strength, 1)
-    if np.median(_stroke(solid) / longest) > THIN:
+    if np.median(width_of(solid) / longest) > THIN:
         return None
 
     masses = np.stack([_centre(strength.sum(axis=2)), _centre(strength.sum(axis=1))])
@@ -83,7 +85,7 @@ def learn(images: Pixels) -> Preparation | None:
         background=background,
         ink=ink,
         longest=float(np.median(longest)),
-        stroke=round(float(np.median(_stroke(strength))), 2),
+        stroke=round(float(np.median(width_of(strength))), 2),
         by_mass=by_mass,
         centre=(round(float(y), 2), round(float(x), 2)),
     )
@@ -98,15 +100,3 @@ def _centre(mass: Share) -> Share:
     """(N, L) to the centre of mass of each, in lines."""
     weighed: Share = mass @ (np.arange(mass.shape[1], dtype=np.float32) + 0.5) / mass.sum(axis=1)
     return weighed
-
-
-def _stroke(strength: Share) -> Share:
-    """(N, H, W) to the width of each drawing's strokes.
-
-    A stroke of length l and width w has the area l * w and the outline 2 * l; the outline of something grey is its
-    total variation, so nothing has to be cut into black and white.
-    """
-    framed = np.pad(strength, ((0, 0), (1, 1), (1, 1)))
-    down, across = np.diff(framed, axis=1)[:, :, :-1], np.diff(framed, axis=2)[:, :-1]
-    width: Share = 2 * strength.sum(axis=(1, 2)) / np.hypot(down, across).sum(axis=(1, 2))
-    return width
