@@ -35,7 +35,10 @@ def chosen(formats: Sequence[str], numbers: str) -> list[str]:
     if numbers not in NUMBERS:
         raise InputError(f"quantize: found '{numbers}', expected one of {', '.join(NUMBERS[1:])}")
     if not formats:
-        return [name for name, kind in FORMATS.items() if numbers in kind.numbers and not missing(name)]
+        able = [name for name, kind in FORMATS.items() if numbers in kind.numbers]
+        if not (there := [name for name in able if not missing(name)]):
+            raise InputError("; or ".join(map(missing, able)))
+        return there
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"format: found '{name}', expected one of {', '.join(FORMATS)}{_meant(name)}")

@@ -309,6 +309,9 @@ def test_what_is_not_installed_is_named_with_what_to_do(monkeypatch: pytest.Monk
     with pytest.raises(InputError, match=r"^onnx: needs tf2onnx; install it with: pip install 'archsearch\[onnx\]'$"):
         chosen(["onnx"], "float32")
     assert chosen([], "float32") == ["keras", "saved_model", "litert"]
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(InputError, match=r"^onnx: needs tf2onnx; .*; or litert: needs ai_edge_litert; install it with"):
+        chosen([], "int8")
 
 
 def test_a_missing_model_and_one_that_is_none(source: Source, tmp_path: Path) -> None:
