@@ -35,9 +35,9 @@ def chosen(formats: Sequence[str], numbers: str) -> list[str]:
     if numbers not in NUMBERS:
         raise InputError(f"quantize: found '{numbers}', expected one of {', '.join(NUMBERS[1:])}")
     if not formats:
-        able = [name for name, kind in FORMATS.items() if numbers in kind.numbers]
-        if not (there := [name for name in able if not missing(name)]):
-            raise InputError("; or ".join(map(missing, able)))
+        every = [name for name, kind in FORMATS.items() if numbers in kind.numbers]
+        if not (there := [name for name in every if not missing(name)]):
+            raise InputError("; or ".join(map(missing, every)))
         return there
     for name in formats:
         if name not in FORMATS:
