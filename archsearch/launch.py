@@ -21,7 +21,8 @@ from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
 from archsearch.search.images import SearchImages
 from archsearch.search.provenance import commit, versions
 from archsearch.search.recovery import recover
-from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_study
+from archsearch.search.samplers import PRUNERS, SAMPLERS
+from archsearch.search.storage import create_study, open_study
 from archsearch.space.check import check_space
 from archsearch.space.code import untrusted
 from archsearch.space.hyper import names_hypermodel

@@ -28,7 +28,8 @@ from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
 from archsearch.search.images import SearchImages
 from archsearch.search.objectives import ACCURACY
 from archsearch.search.plan import Given
-from archsearch.search.storage import PRUNERS, SAMPLERS, create_study
+from archsearch.search.samplers import PRUNERS, SAMPLERS
+from archsearch.search.storage import create_study
 from archsearch.space.architecture import Candidate, Task
 from archsearch.space.hyper import HyperCandidate
 from archsearch.space.load import load_space

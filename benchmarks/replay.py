@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap, spearmanr
 
 from archsearch.search.plan import FIRST_RUNG, LAST_RUNG, REDUCTION, Given, Workload, make_plan
-from archsearch.search.storage import HALVING, PRUNERS
+from archsearch.search.samplers import HALVING, PRUNERS
 from archsearch.training.job import CHECKED
 from benchmarks.recorded import LONG, SHORT, Table, read_table
 from benchmarks.simulation import PARAMETERS, TASKS, WORKERS, Policy, Simulation

@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from archsearch.search import pruning
-from archsearch.search.storage import HALVING, PRUNERS, SAMPLERS, OptunaChooser
+from archsearch.search.samplers import HALVING, PRUNERS, SAMPLERS, OptunaChooser
 from archsearch.space.architecture import Task
 from archsearch.space.load import Space, load_space
 from archsearch.space.sample import Scalar, sample

@@ -24,8 +24,8 @@ from archsearch.report.curve import learning_curve_svg
 from archsearch.report.data import ReportData
 from archsearch.report.diagram import architecture_svg
 from archsearch.search.folder import StudyFolder
+from archsearch.search.journal import journal
 from archsearch.search.record import ATTRIBUTE, TrialRecord, find_baseline, joined, ranking
-from archsearch.search.storage import journal
 from archsearch.space.architecture import Candidate
 from archsearch.study import Study
 

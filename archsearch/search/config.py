@@ -13,7 +13,7 @@ from archsearch.errors import InputError
 from archsearch.search.budget import Budget
 from archsearch.search.objectives import ACCURACY, OTHERS
 from archsearch.search.plan import Given
-from archsearch.search.storage import HALVING, PRUNERS, SAMPLERS
+from archsearch.search.samplers import HALVING, PRUNERS, SAMPLERS
 
 DEFAULT_SECONDS = 600.0
 EPOCHS = 10

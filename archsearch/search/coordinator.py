@@ -20,7 +20,8 @@ from archsearch.search.plan import REDUCTION, Given, Plan
 from archsearch.search.planner import Planner
 from archsearch.search.probing import probe
 from archsearch.search.record import State, TrialRecord
-from archsearch.search.storage import HALVING, OptunaChooser, same_again
+from archsearch.search.samplers import HALVING, OptunaChooser
+from archsearch.search.storage import same_again
 from archsearch.space.architecture import Candidate
 from archsearch.space.code import trusted_folder
 from archsearch.space.cost import Cost

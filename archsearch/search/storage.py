@@ -1,194 +1,24 @@
-"""The Optuna study in a study's folder: its storage, sampler and pruner."""
+"""The Optuna study in a study's folder."""
 
-import json
 import logging
-import os
 import warnings
-from collections.abc import Callable, Container, Sequence
-from copy import copy
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Sequence
 
-import numpy as np
 import optuna
-from filelock import FileLock
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
+from archsearch.search.journal import journal
 from archsearch.search.objectives import LARGE
-from archsearch.search.record import ATTRIBUTE
-from archsearch.space.sample import Scalar
 
 optuna.logging.set_verbosity(logging.WARNING)
-
-STUDY_NAME = "archsearch"
-
-
-# What of Optuna is used here and called experimental has been in it for years.
+# The metrics' names have been called experimental for years.
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
-
-SHOWN_BEST, SHOWN_NEWEST = 100, 400
-"""Of a long study the sampler is shown so many trials. TPE counts at most 25 as good, and old ones weigh little."""
-
-
-def shown_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
-    """What a sampler needs to see of a study: all trials of a short one; of a long one the best, the newest and those
-    under way.
-
-    Args:
-        trials: All of them, by number.
-        directions: Of the objectives; with several of them the best are those with the lowest mean rank.
-    """
-    if len(trials) <= SHOWN_BEST + SHOWN_NEWEST:
-        return list(trials)
-    older, newest = trials[:-SHOWN_NEWEST], trials[-SHOWN_NEWEST:]
-    complete = [trial for trial in older if trial.state == TrialState.COMPLETE]
-    signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
-    losses = np.array([trial.values for trial in complete]).reshape(-1, len(signs)) * signs
-    ranks = losses.argsort(axis=0, kind="stable").argsort(axis=0).sum(axis=1)
-    best = {complete[place].number for place in ranks.argsort(kind="stable")[:SHOWN_BEST]}
-    return [t for t in older if t.number in best or t.state == TrialState.RUNNING] + list(newest)
-
-
-def as_others(spared: FrozenTrial, others: Sequence[FrozenTrial]) -> FrozenTrial:
-    """A trial that nothing could drop, as it would have ended like any other: dropped where a better one was.
-
-    Without this, a poor baseline is one of the few complete trials early on, and a sampler looks for more like it.
-
-    Args:
-        spared: It is not changed.
-        others: All trials; those that were pruned count, each at its last step, unless they were only too slow.
-    """
-    for step, value in sorted(spared.intermediate_values.items()):
-        dropped = (o for o in others if _was_dropped(o) and o.last_step == step)
-        if any(other.intermediate_values[step] > value for other in dropped):
-            seen = copy(spared)
-            seen.state, seen.values = TrialState.PRUNED, None
-            seen.intermediate_values = {at: v for at, v in spared.intermediate_values.items() if at <= step}
-            return seen
-    return spared
-
-
-def _was_dropped(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.PRUNED and trial.user_attrs.get(ATTRIBUTE, {}).get("state") == "pruned"
-
-
-class _Excerpt(optuna.Study):
-    """A study as a sampler is to see it: some of the trials, the baseline as if it were any of them, and none that
-    confirms another, since that has trained for longer.
-    """
-
-    def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
-        shown = shown_trials(study.get_trials(deepcopy=False), study.directions)
-        kept = {trial.number: trial.user_attrs.get(ATTRIBUTE, {}) for trial in shown}
-        self._shown = [
-            as_others(trial, shown) if kept[trial.number].get("baseline") else trial
-            for trial in shown
-            if kept[trial.number].get("confirms") is None
-        ]
-
-    # What Optuna's samplers read trials with.
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        return [trial for trial in self._shown if states is None or trial.state in states]
-
-
-class _BoundedTPE(TPESampler):
-    """TPE whose time for a trial does not grow with the study."""
-
-    _excerpt: _Excerpt
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        self._excerpt = _Excerpt(study)  # Optuna calls this first for each trial
-        return super().infer_relative_search_space(self._excerpt, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return super().sample_relative(self._excerpt, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return super().sample_independent(self._excerpt, trial, param_name, param_distribution)
-
-
-def _tpe(seed: int) -> BaseSampler:
-    # Grouped: each branch of a conditional space gets a model of its own.
-    return _BoundedTPE(seed=seed, multivariate=True, group=True, constant_liar=True)
-
-
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": _tpe,
-    "random": lambda seed: RandomSampler(seed=seed),
-    "qmc": lambda seed: QMCSampler(seed=seed),
-}
-"""Optuna's samplers by name: seed to sampler."""
-
-HALVING = "halving"
-"""The pruner that is ours: `pruning.halved` at the plan's rungs."""
-
-PRUNERS: dict[str, Callable[[], BasePruner]] = {
-    HALVING: NopPruner,
-    "hyperband": lambda: HyperbandPruner(min_resource=10, max_resource=100),
-    "median": lambda: MedianPruner(n_startup_trials=4),
-    "none": NopPruner,
-}
-"""Pruners by name; Optuna's see a trial's first fold at steps from 1 to 100, per cent of its training."""
-
-
-class _KernelLock(JournalFileOpenLock):
-    """A journal lock that the kernel releases when its holder dies; Optuna's own outlives it by half a minute."""
-
-    def __init__(self, path: str) -> None:
-        self._lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-class _Journal(JournalFileBackend):
-    """A journal file that waits for the disk only when a trial's record or its end is written.
-
-    Optuna's own waits at every parameter that is drawn. A killed process loses nothing either way, and a power cut
-    loses at most what belongs to no record yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._written = _KernelLock(f"{path}.lock")
-        super().__init__(str(path), self._written)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._written.acquire()
-        try:
-            with self._path.open("ab") as file:
-                file.write(lines.encode())
-                if any("user_attr" in log or "state" in log for log in logs):
-                    file.flush()
-                    os.fsync(file.fileno())
-        finally:
-            self._written.release()
-
-
-def journal(folder: StudyFolder) -> JournalFileBackend:
-    """The journal file in `folder`, made if it is not there."""
-    return _Journal(folder.journal)
+STUDY_NAME = "archsearch"
 
 
 def open_storage(folder: StudyFolder) -> JournalStorage:
@@ -220,22 +50,3 @@ def open_study(folder: StudyFolder) -> optuna.Study:
     """
     folder.read_info()
     return optuna.load_study(storage=open_storage(folder), study_name=STUDY_NAME)
-
-
-class OptunaChooser:
-    """Draws from an Optuna trial."""
-
-    def __init__(self, trial: optuna.Trial) -> None:
-        self._trial = trial
-
-    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
-        """One of `options`."""
-        return cast("Scalar", self._trial.suggest_categorical(name, options))
-
-    def integer(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
-        """A whole number from `low` to `high`, both included."""
-        return self._trial.suggest_int(name, low, high, step=step, log=log)
-
-    def real(self, name: str, low: float, high: float, log: bool = False) -> float:
-        """A real number from `low` to `high`."""
-        return self._trial.suggest_float(name, low, high, log=log)

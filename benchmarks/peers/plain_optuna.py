@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import optuna
 
-from archsearch.search.storage import OptunaChooser
+from archsearch.search.samplers import OptunaChooser
 from benchmarks.peers.family import BATCH_SIZE, EPOCHS, compiled, draw, training_images
 from benchmarks.peers.progress import Options, Progress, begin
 

@@ -10,8 +10,8 @@ from report_studies import info, new_folder, search, store
 
 from archsearch.dashboard import view as views
 from archsearch.dashboard.view import Pictures, StudyView
+from archsearch.search.journal import journal
 from archsearch.search.record import ATTRIBUTE
-from archsearch.search.storage import journal
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from archsearch.search.plan import Given, Plan
 from archsearch.search.planner import MOST_RETRAINING
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.search.recovery import recover
-from archsearch.search.storage import PRUNERS, SAMPLERS, create_study, open_storage
+from archsearch.search.samplers import PRUNERS, SAMPLERS
+from archsearch.search.storage import create_study, open_storage
 from archsearch.space.architecture import Task
 from archsearch.space.cost import cost
 from archsearch.space.load import parse_space
