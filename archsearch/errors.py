@@ -6,6 +6,7 @@ ArchsearchError
 │   ├── DataError         images, labels or the source they come from
 │   └── StudyError        a study folder or an option that does not fit it
 ├── TrialError            one trial failed; the study goes on
+│   └── Diverged          its loss is no number any more
 ├── SearchError           nothing more can be done; what is finished is kept (exit code 1)
 └── ExportError           an exported file does not give the model's answers; it was not kept (exit code 1)
 
@@ -99,6 +100,10 @@ def first_line(error: BaseException) -> str:
 
 class TrialError(ArchsearchError):
     """One trial failed; the study goes on."""
+
+
+class Diverged(TrialError):
+    """A trial's loss is no number any more."""
 
 
 class SearchError(ArchsearchError):

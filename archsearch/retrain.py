@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -205,7 +204,6 @@ def _follow(
 
 def _retrain(connection: Connection, work: _Work) -> None:
     """What the process does: train, save, open the test set, say how it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with stderr_to(os.devnull):
         os.dup2(2, 1)
         try:

@@ -30,9 +30,9 @@ from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
 from archsearch.search.config import cores
-from archsearch.search.coordinator import PLAN, SESSIONS
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain, write_whole
+from archsearch.search.ledger import PLAN, SESSIONS
 from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord

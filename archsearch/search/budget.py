@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from archsearch.search.failures import is_tried_again
 from archsearch.search.record import TrialRecord
 from archsearch.training.branches import branches_for
 from archsearch.training.job import Report
@@ -55,9 +56,11 @@ class Pace:
 
 
 def trained(records: Sequence[TrialRecord]) -> int:
-    """How many trials count against the budget: those that trained or are training and were not interrupted."""
+    """How many trials count against the budget: those that trained or are training, and were neither interrupted nor
+    lost in a way that gives them another try.
+    """
     counted = ("running", "complete", "pruned", "failed")
-    return sum(record.state in counted and record.confirms is None for record in records)
+    return sum(r.state in counted and r.confirms is None and not is_tried_again(r) for r in records)
 
 
 def image_seconds(record: TrialRecord, start: float = 0.0) -> float | None:

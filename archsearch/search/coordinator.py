@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import optuna
@@ -10,18 +10,20 @@ from optuna.trial import TrialState
 
 from archsearch.errors import SearchError, TrialError
 from archsearch.search import budget as timing
+from archsearch.search import memory as memories
 from archsearch.search import objectives, pruning, record
 from archsearch.search.budget import Budget
 from archsearch.search.candidates import Candidates, Drawn
 from archsearch.search.executors.base import Executor
+from archsearch.search.failures import explanation, is_tried_again, needs_to_be_alone
 from archsearch.search.images import SearchImages
+from archsearch.search.ledger import ENDED_FIRST, Ledger
 from archsearch.search.objectives import ACCURACY, ROBUSTNESS
 from archsearch.search.plan import REDUCTION, Given, Plan
 from archsearch.search.planner import Planner
 from archsearch.search.probing import probe
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.samplers import HALVING, OptunaChooser
-from archsearch.search.storage import same_again
 from archsearch.space.architecture import Candidate
 from archsearch.space.code import trusted_folder
 from archsearch.space.cost import Cost
@@ -36,16 +38,11 @@ MOST_FAILURES_ON_END = 10
 MOST_SLOW_DRAWS = 20
 """So many candidates on end that are too slow for the time that is left, and it is as good as spent."""
 POLL_SECONDS = 0.25
-ENDED_FIRST = "the search ended before it did"
 TOO_SLOW = "too slow to be finished and retrained in the time that is left"
 PLANNED_AGAIN: tuple[State, str] = ("interrupted", "planned again")
 """A trial's end, even if it has run all its folds: those after it train for other epochs."""
 TRIED = ("running", "complete", "pruned")
 """States of trials whose candidate need not be tried again."""
-SESSIONS = "sessions"
-"""Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
-PLAN = "plan"
-"""Study attribute: the `Plan` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +101,9 @@ class Coordinator:
     interrupted: Callable[[], bool] = lambda: False
     _planner: Planner = field(init=False)
     _baseline: Drawn = field(init=False)
-    _trials: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
-    _records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
+    _ledger: Ledger = field(init=False)
     _verdicts: dict[int, tuple[State, str]] = field(default_factory=dict, init=False)
-    _earlier: list[list[float]] = field(default_factory=list, init=False)
-    _confirmed: set[int] = field(default_factory=set, init=False)
+    _waiting: int | None = field(default=None, init=False)
     _draws_in_vain: int = field(default=0, init=False)
     _slow_draws: int = field(default=0, init=False)
     _failures_on_end: int = field(default=0, init=False)
@@ -124,15 +119,13 @@ class Coordinator:
         Raises:
             SearchError: Trial after trial fails, or no draw keeps the limits. What is finished is kept.
         """
-        self._earlier = self.study.user_attrs.get(SESSIONS, [])
-        self._records = {kept.number: kept for kept in record.read(self.study)}
+        self._ledger = Ledger(self.study, self.began)
         try:
             self._make_plan()
-            while not (ended := self._over()) or self._trials:
+            while not (ended := self._over()) or self._running:
                 if ended:
-                    for number in self._trials:
-                        self.executor.stop(number)
-                elif len(self._trials) < self.executor.workers and self._start():
+                    self._stop_all()
+                elif len(self._running) < self.executor.workers and self._start():
                     self.watch(self._progress())
                     continue
                 for event in self.executor.events(POLL_SECONDS):
@@ -141,18 +134,15 @@ class Coordinator:
             return ended
         finally:
             self.executor.close()
-            for number in list(self._trials):
-                self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
-            self._sign_of_life()
+            self._ledger.leave()
 
     # What is done with the time ---------------------------------------------------------------------------------------
 
     def _make_plan(self) -> None:
         images = self.images
-        kept = self.study.user_attrs.get(PLAN)
-        self._planner = Planner(
-            self.candidates, images, self.executor.workers, self.budget, self.given, spent=self._seconds
-        )
+        kept = self._ledger.plan()
+        spent = self._ledger.seconds
+        self._planner = Planner(self.candidates, images, self.executor.workers, self.budget, self.given, spent)
         if kept is not None:
             self._planner.plan = Plan.model_validate(kept)
         else:
@@ -170,23 +160,37 @@ class Coordinator:
     def _keep_plan(self) -> None:
         plan = self._planner.plan
         self._baseline = self.candidates.draw(FixedChooser(self.candidates.baseline), plan.epochs)
-        self.study.set_user_attr(PLAN, plan.model_dump(mode="json"))
+        self._ledger.keep_plan(plan.model_dump(mode="json"))
         self.watch(self._progress())
 
     def _correct_plan(self) -> None:
         records = self._all()
         if self._planner.begin_again(records):
             self._keep_plan()
-            for number in self._trials:
+            for number in self._running:
                 self._verdicts[number] = PLANNED_AGAIN
-                self.executor.stop(number)
-            self.study.enqueue_trial(dict(self.candidates.baseline))
+            self._stop_all()
+            self._ledger.enqueue(self.candidates.baseline)
         elif self._planner.fewer_folds(records):
             self._keep_plan()
 
     @property
     def _plan(self) -> Plan:
         return self._planner.plan
+
+    @property
+    def _running(self) -> dict[int, optuna.Trial]:
+        return self._ledger.running
+
+    def _all(self) -> list[TrialRecord]:
+        return self._ledger.all()
+
+    def _stop_all(self) -> None:
+        if self._waiting is not None:
+            number, self._waiting = self._waiting, None
+            self._ledger.end(number, *self._verdicts.pop(number, ("interrupted", ENDED_FIRST)), TrialState.FAIL)
+        for number in self._running:
+            self.executor.stop(number)
 
     def _seconds_left(self) -> float:
         return self._planner.seconds_left(self._all())
@@ -198,8 +202,9 @@ class Coordinator:
                 self._ended = "interrupted"
             elif self._seconds_left() <= 0:
                 begun = any(each.started >= self.began for each in self._all())
-                self._ended = "the time was spent already" if self._earlier and not begun else "the time is spent"
-            elif not self._trials and self._to_confirm() is None:
+                again = self._ledger.earlier and not begun
+                self._ended = "the time was spent already" if again else "the time is spent"
+            elif not self._running and self._to_confirm() is None:
                 self._ended = self._start_no_more()
         return self._ended
 
@@ -221,10 +226,10 @@ class Coordinator:
         if not self._start_no_more():
             return None
         records = self._all()
-        begun = {r.confirms for r in records if r.state != "interrupted"} | self._confirmed
+        begun = {r.confirms for r in records if r.state != "interrupted" and not is_tried_again(r)}
         finalists = self._planner.finalists(objectives.eligible(records, self.objectives))
         # Each candidate that still trains may turn out better than they, and take the last place among them.
-        exploring = sum(self._records[number].confirms is None for number in self._trials)
+        exploring = sum(r.state == "running" and r.confirms is None for r in records)
         waiting = [r for r in finalists[: max(0, len(finalists) - exploring)] if r.number not in begun]
         # In their order: a worse one that alone has run again would win by that.
         if waiting and self._planner.again_seconds(waiting[0]) < self._seconds_left():
@@ -235,6 +240,8 @@ class Coordinator:
 
     def _start(self) -> bool:
         """Starts one job, or draws in vain; False if there is nothing to start now."""
+        if self._waiting is not None:
+            return self._submit_if_it_fits(self._waiting)
         if not self._start_no_more():
             self._explore()
             return True
@@ -246,7 +253,7 @@ class Coordinator:
 
     def _explore(self) -> None:
         """Draws one candidate, and trains it if it is worth it."""
-        trial = self.study.ask()
+        trial, retried = self._ledger.ask()
         try:
             drawn = self.candidates.draw(OptunaChooser(trial), self._plan.epochs)
         except TrialError as error:
@@ -254,28 +261,28 @@ class Coordinator:
             self.study.tell(trial, state=TrialState.FAIL)
             self._count_in_vain(str(error))
             return
-        begun = self._begun(trial, drawn)
-        twin = next((r for r in self._all() if r.digest == drawn.digest and r.state in TRIED), None)
-        self._trials[trial.number] = trial
-        self._records[trial.number] = begun
-        if excess := self._excess(trial, drawn.size):
-            self._tell(trial.number, "infeasible", excess, TrialState.PRUNED)
+        others = self._all()
+        twin = next((r for r in others if r.digest == drawn.digest and r.state in TRIED), None)
+        excess = self._excess(trial, drawn.size)
+        begun = self._ledger.begin(trial, self._begun(trial, drawn, retried))
+        if excess:
+            self._ledger.end(trial.number, "infeasible", excess, TrialState.PRUNED)
             self._count_in_vain(excess)
         elif twin is not None:
             same = f"the same as trial {twin.number}"
-            self._tell(trial.number, "duplicate", same, TrialState.FAIL)
+            self._ledger.end(trial.number, "duplicate", same, TrialState.FAIL)
             self._count_in_vain(same)
-        elif not begun.baseline and not self._planner.has_time_for(drawn.work, self._all()):
-            self._tell(trial.number, "interrupted", TOO_SLOW, TrialState.PRUNED)
+        elif not begun.baseline and not self._planner.has_time_for(drawn.work, others):
+            self._ledger.end(trial.number, "interrupted", TOO_SLOW, TrialState.PRUNED)
             self._slow_draws += 1
         else:
             self._draws_in_vain = self._slow_draws = 0
-            self._submit(trial, begun)
+            self._submit_if_it_fits(trial.number)
 
     def _confirm(self, finalist: TrialRecord) -> None:
         """Runs a finalist again, with a fresh seed and for as long as the winner will train."""
-        self._confirmed.add(finalist.number)
-        trial, candidate = same_again(self.study, finalist.number), finalist.candidate
+        trial, candidate = self._ledger.ask_again(finalist.number), finalist.candidate
+        lost = next((r.number for r in self._all() if r.confirms == finalist.number and is_tried_again(r)), None)
         if isinstance(candidate, Candidate) and self._plan.winner_epochs is not None:
             candidate = candidate.trained_for(self._plan.winner_epochs)
         again = TrialRecord(
@@ -285,34 +292,57 @@ class Coordinator:
             work=finalist.work,
             seed=self.seed + 1,
             confirms=finalist.number,
+            retries=lost,
             parameters=finalist.parameters,
             flops=finalist.flops,
+            needs=finalist.needs,
             started=time.time(),
             held_out=self.images.held_out,
         )
-        self._records[trial.number] = again
-        self._submit(trial, again)
+        self._ledger.begin(trial, again)
+        self._submit_if_it_fits(trial.number)
 
-    def _begun(self, trial: optuna.Trial, drawn: Drawn) -> TrialRecord:
+    def _begun(self, trial: optuna.Trial, drawn: Drawn, retried: TrialRecord | None) -> TrialRecord:
+        size = drawn.size
         return TrialRecord(
             number=trial.number,
             candidate=drawn.candidate,
             digest=drawn.digest,
             work=drawn.work,
             seed=self.seed,
+            retries=None if retried is None else retried.number,
             baseline=drawn.digest == self._baseline.digest,
-            parameters=drawn.size.parameters,
-            flops=drawn.size.flops,
+            parameters=size.parameters,
+            flops=size.flops,
+            needs=memories.needed(size.activation_bytes, size.parameters, drawn.candidate.recipe.batch_size)
+            if size.activation_bytes
+            else 0,
             started=time.time(),
             held_out=self.images.held_out,
         )
 
-    def _submit(self, trial: optuna.Trial, begun: TrialRecord) -> None:
-        self._trials[trial.number] = trial
-        record.write(trial, begun)
+    def _submit_if_it_fits(self, number: int) -> bool:
+        """Submits a trial that has begun; False if it has to wait until others have ended."""
+        records = self._ledger.records
+        begun = records[number]
+        beside = [records[other] for other in self._running if other != number]
+        crowded = beside and any(needs_to_be_alone(each, records) for each in (begun, *beside))
+        fits = not crowded and memories.fits(begun.needs, beside, self._all(), self.executor.memory)
+        self._waiting = None if fits else number
+        if fits:
+            self._submit(begun, alone=not beside)
+        return fits
+
+    def _submit(self, begun: TrialRecord, alone: bool) -> None:
+        for other in self._running:
+            self._ledger.change(other, alone=alone)
+        trial = self._running[begun.number]
+        for place, report in enumerate(begun.reports):
+            scores = tuple(each.val_accuracy for each in begun.reports[: place + 1] if each.is_last)
+            self._pass_on(trial, report, scores)
         folds = self.images.folds[: self._plan.folds]
         job = TrialJob(
-            trial=trial.number,
+            trial=begun.number,
             candidate=begun.candidate,
             images=self.images.path,
             folds=folds,
@@ -321,6 +351,7 @@ class Coordinator:
             latency="latency" in self.objectives,
             robustness=ROBUSTNESS in self.objectives,
             code=trusted_folder(),
+            begin=begun.carried,
         )
         self.executor.submit(job)
 
@@ -349,23 +380,24 @@ class Coordinator:
 
     def _on_report(self, report: Report) -> None:
         number = report.trial
-        if number not in self._trials or number in self._verdicts:
+        if number not in self._running or number in self._verdicts:
             return
-        trial = self._trials[number]
-        now = self._records[number]
-        now = now.model_copy(update={"reports": (*now.reports, report), "seconds": now.seconds + report.seconds})
-        self._records[number] = now
-        if len(self.objectives) == 1 and (point := pruning.optuna_point(report, now.fold_scores)):
-            step, value = point
-            trial.report(value, step)
+        trial = self._running[number]
+        now = self._ledger.add(report)
+        self._pass_on(trial, report, now.fold_scores)
         if verdict := self._verdict(trial, now, report):
             self._verdicts[number] = verdict
             self.executor.stop(number)
         elif report.is_last:
-            record.write(trial, now)
-            self._sign_of_life()
+            self._ledger.keep(number)
         if now.baseline or report.is_last:
             self._correct_plan()
+
+    def _pass_on(self, trial: optuna.Trial, report: Report, scores: tuple[float, ...]) -> None:
+        """Tells Optuna's trial what it can take; `scores` are of the folds that are done."""
+        if len(self.objectives) == 1 and (point := pruning.optuna_point(report, scores)):
+            step, value = point
+            trial.report(value, step)
 
     def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> tuple[State, str] | None:
         """How and why the trial should end after `report`; None if it should go on."""
@@ -404,65 +436,50 @@ class Coordinator:
 
     def _on_outcome(self, outcome: Outcome) -> None:
         number = outcome.trial
-        if number not in self._trials:
+        if number not in self._running:
             return
-        self._records[number] = self._records[number].model_copy(update={"seconds": outcome.seconds})
         verdict = self._verdicts.pop(number, None)
-        now = self._records[number]
+        now = self._ledger.records[number]
+        carried = sum(report.seconds for report in now.reports if report.fold < now.carried)
+        now = self._ledger.change(number, seconds=carried + outcome.seconds, peak_memory=outcome.peak_memory)
         if len(now.fold_scores) >= self._plan.folds and verdict != PLANNED_AGAIN:
             self._complete(now)
         elif verdict is not None:
             # The sampler is to learn from what was too slow, too, so it is not told that the trial failed.
-            self._tell(number, *verdict, TrialState.PRUNED)
+            self._ledger.end(number, *verdict, TrialState.PRUNED)
         elif outcome.state == "failed":
-            self._tell(number, "failed", outcome.error, TrialState.FAIL)
-            self._failures_on_end += 1
-            if self._failures_on_end >= MOST_FAILURES_ON_END:
-                raise SearchError(f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}")
+            self._fail(number, outcome)
             return
         else:
-            self._tell(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
+            self._ledger.end(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
         self._failures_on_end = 0
+
+    def _fail(self, number: int, outcome: Outcome) -> None:
+        """What follows from a failure is in `failures`; many that are alike, or on end, end the search."""
+        point = self._running[number].params
+        self._ledger.end(number, "failed", outcome.error, TrialState.FAIL, cause=outcome.cause)
+        failed = self._ledger.records[number]
+        if is_tried_again(failed) and failed.confirms is None:
+            self._ledger.enqueue(point, number)
+        self._failures_on_end += 1
+        why = explanation(self._all(), self._ledger.drawn())
+        if not why and self._failures_on_end >= MOST_FAILURES_ON_END:
+            why = f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}"
+        if why:
+            raise SearchError(why)
 
     def _complete(self, now: TrialRecord) -> None:
         values = objectives.values(now, self.objectives)
         if now.confirms is None:
-            self._tell(now.number, "complete", "", TrialState.COMPLETE, values)
+            self._ledger.end(now.number, "complete", "", TrialState.COMPLETE, values)
         else:
             again = f"trial {now.confirms} again, with a fresh seed: {now.score:.2%}"
-            self._tell(now.number, "confirmation", again, TrialState.COMPLETE, values)
-
-    def _tell(
-        self,
-        number: int,
-        state: State,
-        reason: str,
-        optuna_state: TrialState,
-        values: Sequence[float] | None = None,
-    ) -> None:
-        trial = self._trials.pop(number)
-        self._records[number] = self._records[number].model_copy(
-            update={"state": state, "reason": reason, "ended": time.time()}
-        )
-        record.write(trial, self._records[number])
-        self.study.tell(trial, values, optuna_state)
-        if self._records[number].confirms is not None:
-            self._records = {each.number: each for each in record.joined(self._all())}
-        self._sign_of_life()
-
-    def _sign_of_life(self) -> None:
-        self.study.set_user_attr(SESSIONS, [*self._earlier, [self.began, time.time()]])
-
-    def _seconds(self) -> float:
-        return sum(end - start for start, end in self._earlier) + time.time() - self.began
-
-    def _all(self) -> Sequence[TrialRecord]:
-        return list(self._records.values())
+            self._ledger.end(now.number, "confirmation", again, TrialState.COMPLETE, values)
 
     def _progress(self) -> Progress:
         records = self._all()
         return Progress(
-            seconds=self._seconds(),
+            seconds=self._ledger.seconds(),
             budget=self.budget,
             records=tuple(records),
             leader=record.leader(records),

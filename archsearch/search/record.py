@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from archsearch.space.architecture import Candidate
 from archsearch.space.hyper import HyperCandidate
-from archsearch.training.job import Report
+from archsearch.training.job import Cause, Report
 
 State = Literal["running", "complete", "confirmation", "pruned", "infeasible", "duplicate", "interrupted", "failed"]
 
@@ -27,18 +27,24 @@ class TrialRecord(BaseModel):
         state: How it stands or ended; only `complete` trials have run every fold and are ranked. A `confirmation` is
             a complete run of what another trial tried.
         reason: One sentence on why it ended early; empty for running and complete trials.
+        cause: What kind of failure it was, if it has failed.
         candidate: What it tried.
         digest: Of the candidate (`Drawn`).
         work: About how much it takes to train on an image, compared with other candidates (`Drawn.work`).
         seed: Of its training.
         confirms: The trial whose candidate this one trains again, with a fresh seed; None for all others.
+        retries: The trial that this one tries again, since it was lost; None for all others.
         confirmed: What such a trial has scored on each fold (`joined`).
         held_out: Images that are scored at the end of a fold; 0 if unknown.
         baseline: Whether this is the space's baseline: trial 0, and again if that was interrupted.
         parameters: As Keras counts them.
         flops: For one image, forward; one multiply-add is 2; 0 if unknown.
+        needs: Bytes that its training takes beyond a bare worker, by arithmetic (`memory.needed`); 0 if unknown.
+        peak_memory: Largest resident size of its worker, in bytes; 0 if unknown.
+        alone: Whether nothing else trained beside it, from its beginning to its end.
         reports: One for each point of each fold, in the order they came.
-        seconds: Wall time of the worker so far.
+        carried: So many folds were trained by an earlier try of the same, which was cut off.
+        seconds: Wall time of the worker so far, and of those folds.
         started: When the trial began, in seconds since 1970 (UTC).
         ended: The same for its end; None while it runs.
     """
@@ -48,17 +54,23 @@ class TrialRecord(BaseModel):
     number: int
     state: State = "running"
     reason: str = ""
+    cause: Cause | None = None
     candidate: Candidate | HyperCandidate
     digest: str
     work: float = 1.0
     seed: int = 0
     confirms: int | None = None
+    retries: int | None = None
     confirmed: tuple[float, ...] = Field(default=(), exclude=True)
     held_out: int = 0
     baseline: bool = False
     parameters: int
     flops: int
+    needs: int = 0
+    peak_memory: int = 0
+    alone: bool = False
     reports: tuple[Report, ...] = ()
+    carried: int = 0
     seconds: float = 0.0
     started: float = 0.0
     ended: float | None = None

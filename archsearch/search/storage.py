@@ -2,23 +2,26 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.folder import StudyFolder
 from archsearch.search.journal import journal
 from archsearch.search.objectives import LARGE
+from archsearch.space.sample import Scalar
 
 optuna.logging.set_verbosity(logging.WARNING)
 # The metrics' names have been called experimental for years.
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
 STUDY_NAME = "archsearch"
+RETRIES = "retries"
+"""Attribute of a trial in the queue: the trial that it tries again."""
 
 
 def open_storage(folder: StudyFolder) -> JournalStorage:
@@ -37,9 +40,24 @@ def create_study(folder: StudyFolder, objectives: Sequence[str]) -> optuna.Study
 def same_again(study: optuna.Study, number: int) -> optuna.Trial:
     """A running trial with the parameters of another one, whatever waits in the queue."""
     before = study.get_trials(deepcopy=False)[number]
-    study.add_trial(create_trial(state=TrialState.RUNNING, params=before.params, distributions=before.distributions))
-    newest = study.get_trials(deepcopy=False)[-1]
-    return optuna.Trial(study, newest._trial_id)
+    again = create_trial(state=TrialState.RUNNING, params=before.params, distributions=before.distributions)
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, again))
+
+
+def enqueue(study: optuna.Study, point: Mapping[str, Scalar], retries: int | None = None) -> None:
+    """Has `point`, values by parameter, drawn next: as another try of the trial `retries`, if that is given."""
+    study.enqueue_trial(dict(point), {} if retries is None else {RETRIES: retries})
+
+
+def point_of(waiting: FrozenTrial) -> Mapping[str, Scalar] | None:
+    """What a trial in the queue is to try, by parameter."""
+    point: Mapping[str, Scalar] | None = waiting.system_attrs.get("fixed_params")
+    return point
+
+
+def retried_by(trial: optuna.Trial) -> int | None:
+    """The trial that `trial` was queued to try again; None for all others."""
+    return trial.user_attrs.get(RETRIES)
 
 
 def open_study(folder: StudyFolder) -> optuna.Study:

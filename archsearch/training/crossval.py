@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def cross_validate(job: TrialJob, report: Callable[[Report], None], between_steps: Callable[[], None]) -> None:
-    """Trains `job.candidate` from the same start on every fold and scores it on the images held out.
+    """Trains `job.candidate` from the same start on every fold, or those from `job.begin`, and scores it on the images
+    held out.
 
     The score of a fold is that at its end, whatever came before: picking the best moment on the images that are
     scored would flatter it.
@@ -63,7 +64,7 @@ def cross_validate(job: TrialJob, report: Callable[[Report], None], between_step
             )
         )
 
-    for fold, held_out in enumerate(job.folds):
+    for fold, held_out in list(enumerate(job.folds))[job.begin :]:
         training = np.setdiff1d(everything, held_out)
         trainer.train(Fold(images, training, held_out, job.points, partial(on_point, fold), between_steps))
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
-from archsearch.errors import TrialError
+from archsearch.errors import Diverged
 from archsearch.model.build import build, build_for_training
 from archsearch.space.architecture import Candidate, Recipe
 from archsearch.training.job import CHECKED, Point, Score
@@ -116,7 +116,7 @@ class Trainer:
         weighted classes; of two blended images the larger one's class is right.
 
         Raises:
-            TrialError: The loss is no longer a number.
+            Diverged: The loss is no longer a number.
         """
         self.reset()
         self._is_fresh = False
@@ -153,7 +153,7 @@ class Trainer:
         score = self._mean(images)
         if not np.isfinite(score.loss):
             rate = self._candidate.recipe.optimizer.learning_rate
-            raise TrialError(f"the training loss became {score.loss}; the learning rate was {rate:.3g}")
+            raise Diverged(f"the training loss became {score.loss}; the learning rate was {rate:.3g}")
         return score
 
     def _scored(self, fold: Fold, last: bool) -> Score | None:

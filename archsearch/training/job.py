@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from archsearch.space.architecture import Candidate
 from archsearch.space.hyper import HyperCandidate
 
+Cause = Literal["exception", "not a number", "out of memory", "stalled", "worker lost"]
+"""Why a job failed: its model or its code raised something; its loss was no number any more; the kernel or TensorFlow
+found no memory; it made no step for too long; its process or machine was killed, by something else than these."""
+
 CHECKED = 2000
 """At most so many held-out images are scored before a fold is over; at its end all are."""
 
@@ -51,6 +55,7 @@ class TrialJob:
         candidate: What to train.
         images: Folder of the training `ImageSet`; the test set is elsewhere and is not named here.
         folds: For each fold the indices of its validation images, (n,) int32; all others train.
+        begin: The first fold to train; those before it have been trained already.
         points: When each fold is scored and reported, as shares of its training, ascending, above 0; its end is always
             one.
         seed: Of the initial weights, the order of the images, dropout and augmentation.
@@ -70,6 +75,7 @@ class TrialJob:
     latency: bool = False
     robustness: bool = False
     code: Path | None = None
+    begin: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,8 @@ class Outcome:
         trial: Number of the trial.
         state: `finished` all folds, `stopped` when told, or `failed`.
         seconds: Wall time of the whole job.
-        error: Why it failed; empty otherwise.
+        error: Why it failed, in a sentence; empty otherwise.
+        cause: The kind of failure; None otherwise.
         peak_memory: Largest resident size of the worker, in bytes; 0 if unknown.
     """
 
@@ -130,4 +137,5 @@ class Outcome:
     state: Literal["finished", "stopped", "failed"]
     seconds: float
     error: str = ""
+    cause: Cause | None = None
     peak_memory: int = 0

@@ -6,10 +6,14 @@ For testing what the coordinator decides.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from archsearch.training.job import Outcome, Report, TrialJob
+from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
 Script = Callable[[TrialJob, int, float], float | str]
 """(job, fold, share of its training that is over) to a validation accuracy, or to the error with which a job fails."""
+
+LOST, NO_MEMORY = "the worker was lost", "there was no memory"
+CAUSES: dict[str, Cause] = {LOST: "worker lost", NO_MEMORY: "out of memory"}
+"""Errors that are no exception of the model."""
 
 IMAGES = 1500
 """In the folder that jobs train on."""
@@ -22,6 +26,9 @@ class Clock:
     now: float = 1e9
 
     def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
         return self.now
 
 
@@ -42,6 +49,7 @@ class ScriptedExecutor:
         image_seconds: What training on one image takes.
         start_seconds: What a job takes before its first step.
         clock: The time.
+        memory: Of the machine, in bytes.
     """
 
     def __init__(
@@ -51,9 +59,11 @@ class ScriptedExecutor:
         image_seconds: Callable[[TrialJob], float] = lambda job: 1e-5,
         start_seconds: float = 0.0,
         clock: Clock | None = None,
+        memory: int | None = None,
     ) -> None:
         self._script = script
         self._slots = workers
+        self._memory = memory
         self._image_seconds = image_seconds
         self._start_seconds = start_seconds
         self._clock = clock or Clock()
@@ -65,6 +75,10 @@ class ScriptedExecutor:
     @property
     def workers(self) -> int:
         return self._slots
+
+    @property
+    def memory(self) -> int | None:
+        return self._memory
 
     def submit(self, job: TrialJob) -> None:
         assert len(self._playing) < self._slots
@@ -101,14 +115,14 @@ class ScriptedExecutor:
 
     def _play(self, job: TrialJob) -> Iterator[Report | Outcome]:
         epochs, spent = float(job.candidate.recipe.epochs), 0.0
-        for fold, held_out in enumerate(job.folds):
+        for fold, held_out in list(enumerate(job.folds))[job.begin :]:
             images, before = epochs * (IMAGES - len(held_out)), 0.0
             for share in job.points:
                 seconds = (share - before) * images * self._image_seconds(job)
                 seconds += 0.0 if spent else self._start_seconds
                 score = self._script(job, fold, share)
                 if isinstance(score, str):
-                    yield Outcome(job.trial, "failed", spent, score)
+                    yield Outcome(job.trial, "failed", spent, score, CAUSES.get(score, "exception"))
                     return
                 epoch = share * epochs
                 yield Report(job.trial, fold, epoch, epochs, round(share * images), 0.5, score, 0.5, score, seconds)

@@ -11,16 +11,18 @@ import optuna
 import pytest
 from candidates import drawn_from_a_space
 from optuna.trial import TrialState
-from scripted import IMAGES, Clock, Script, ScriptedExecutor
+from scripted import IMAGES, LOST, NO_MEMORY, Clock, Script, ScriptedExecutor
 from spaces import SMALL, TWO_CANDIDATES
 
 from archsearch.errors import SearchError
 from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.candidates import SpaceCandidates
-from archsearch.search.coordinator import PLAN, TOO_SLOW, Coordinator, Progress
+from archsearch.search.coordinator import TOO_SLOW, Coordinator, Progress
 from archsearch.search.folder import StudyFolder
 from archsearch.search.images import SearchImages
+from archsearch.search.ledger import PLAN, Ledger
+from archsearch.search.memory import WORKER_BYTES
 from archsearch.search.objectives import front
 from archsearch.search.plan import Given, Plan
 from archsearch.search.planner import MOST_RETRAINING
@@ -278,7 +280,7 @@ def test_what_a_killed_coordinator_left_is_queued_again(tmp_path: Path) -> None:
 
     def die(progress: Progress) -> None:
         if len(progress.records) == 3:
-            made._trials.clear()  # kill -9 tells nobody
+            made._ledger.running.clear()  # kill -9 tells nobody
             raise Killed
 
     made = coordinator(tmp_path, ScriptedExecutor(by_width), watch=die)
@@ -414,7 +416,7 @@ def test_a_confirmation_that_was_cut_off_begins_again(tmp_path: Path, killed: bo
     def watch(progress: Progress) -> None:
         seen.append(progress)
         if killed and is_confirming(progress):
-            first._trials.clear()  # kill -9 tells nobody
+            first._ledger.running.clear()  # kill -9 tells nobody
             raise Killed
 
     first = coordinator(
@@ -482,7 +484,8 @@ def test_with_two_objectives_a_trial_is_dropped_only_for_one_that_costs_no_more(
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("archsearch.search.coordinator.time", made)
+    for module in ("coordinator", "ledger"):
+        monkeypatch.setattr(f"archsearch.search.{module}.time", made)
     return made
 
 
@@ -639,3 +642,160 @@ def test_a_pause_is_not_counted_but_what_was_spent_before_is(tmp_path: Path, clo
     third, executor = timed(tmp_path, clock, 1000, 240, study=first.study)
     third.run()
     assert executor.submitted
+
+
+# Faults ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_worker_is_tried_again_once_with_the_same_parameters(tmp_path: Path) -> None:
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        return LOST if job.trial == 1 and fold == 1 else by_width(job, fold, share)
+
+    executor = ScriptedExecutor(script, workers=2)
+    made = coordinator(tmp_path, executor, budget=Budget(trials=4, seconds=None))
+    assert made.run() == "all trials are done"
+    records = record.read(made.study)
+    assert (records[1].state, records[1].cause, records[1].reason) == ("failed", "worker lost", LOST)
+    (again,) = [r for r in records if r.retries == 1]
+    assert (again.state, again.candidate) == ("complete", records[1].candidate)
+    assert made.study.trials[again.number].params == made.study.trials[1].params
+    # The fold that was finished is not trained again, and one that was lost is no trial of the budget.
+    (job,) = [job for job in executor.submitted if job.trial == again.number]
+    assert (job.begin, again.carried) == (1, 1)
+    assert again.fold_scores == tuple(by_width(job, fold, 1.0) for fold in range(3))
+    assert sum(r.state == "complete" for r in records) == 4
+    assert [r.trial for r in again.reports] == [again.number] * len(again.reports)
+
+
+def test_a_worker_that_is_lost_again_is_given_up(tmp_path: Path) -> None:
+    first: list[TrialJob] = []
+
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        if job.trial == 1:
+            first.append(job)
+        return LOST if first and job.candidate == first[0].candidate else by_width(job, fold, share)
+
+    ended, records = run(tmp_path, script)
+    assert ended == "all trials are done"
+    assert [(r.retries, r.cause) for r in records if r.state == "failed"] == [(None, "worker lost"), (1, "worker lost")]
+
+
+def test_what_ran_out_of_memory_is_tried_alone_and_then_given_up(tmp_path: Path) -> None:
+    first: list[TrialJob] = []
+    beside: list[set[int]] = []
+
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        if job.trial == 2:
+            first.append(job)
+        if first and job.candidate == first[0].candidate:
+            beside.append(set(executor._playing) - {job.trial})
+            return NO_MEMORY
+        return by_width(job, fold, share)
+
+    executor = ScriptedExecutor(script, workers=3, image_seconds=lambda job: 1e-5 * (1 + job.trial))
+    made = coordinator(tmp_path, executor)
+    assert made.run() == "all trials are done"
+    records = record.read(made.study)
+    assert [(r.retries, r.alone) for r in records if r.state == "failed"] == [(None, False), (2, True)]
+    assert beside[0]
+    assert not beside[-1]
+
+
+@pytest.mark.parametrize(("memory", "at_once"), [(3 * WORKER_BYTES, 2), (10 * WORKER_BYTES, 4), (WORKER_BYTES, 1)])
+def test_no_more_workers_start_than_fit_into_the_memory(tmp_path: Path, memory: int, at_once: int) -> None:
+    executor = ScriptedExecutor(by_width, workers=4, memory=memory)
+    assert coordinator(tmp_path, executor).run() == "all trials are done"
+    assert executor.most_at_once == at_once
+
+
+def test_a_trial_that_waits_for_memory_is_let_go_when_the_search_ends(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    executor = ScriptedExecutor(by_width, workers=2, memory=WORKER_BYTES)
+    made = coordinator(
+        tmp_path, executor, watch=seen.append, interrupted=lambda: bool(seen) and len(seen[-1].records) == 2
+    )
+    assert made.run() == "interrupted"
+    assert [r.state for r in record.read(made.study)] == ["interrupted", "interrupted"]
+    assert len(executor.submitted) == 1
+
+
+def test_the_same_command_trains_no_finished_fold_again(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(progress: Progress) -> None:
+        if progress.records and len(progress.records[0].fold_scores) == 2:
+            made._ledger.running.clear()  # kill -9 tells nobody
+            raise Killed
+
+    made = coordinator(tmp_path, ScriptedExecutor(by_width), watch=die)
+    with pytest.raises(Killed):
+        made.run()
+    study = optuna.load_study(study_name=None, storage=open_storage(StudyFolder(tmp_path)))
+    recover(study)
+    executor = ScriptedExecutor(by_width)
+    coordinator(tmp_path, executor, study=study).run()
+    assert [job.begin for job in executor.submitted] == [2, 0, 0, 0, 0, 0]
+    baseline = record.find_baseline(record.read(study))
+    assert baseline is not None
+    assert len(baseline.fold_scores) == 3
+    steps = study.trials[baseline.number].intermediate_values
+    assert {100, 101, 102} <= steps.keys()
+
+
+def test_a_retry_that_was_not_queued_in_time_is_queued_when_the_study_goes_on(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        return LOST if job.trial == 1 else by_width(job, fold, share)
+
+    def die(ledger: Ledger, point: object, retries: int | None = None) -> None:
+        raise Killed
+
+    made = coordinator(tmp_path, ScriptedExecutor(script))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "enqueue", die)
+        with pytest.raises(Killed):
+            made.run()
+    study = optuna.load_study(study_name=None, storage=open_storage(StudyFolder(tmp_path)))
+    assert recover(study) == 1
+    assert recover(study) == 1
+    coordinator(tmp_path, ScriptedExecutor(by_width), study=study).run()
+    assert [r.state for r in record.read(study) if r.retries == 1] == ["complete"]
+
+
+def test_a_confirmation_that_was_lost_runs_once_more(tmp_path: Path) -> None:
+    lost: list[int] = []
+
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        if job.seed == 1 and not lost:
+            lost.append(job.trial)
+        return LOST if job.trial in lost else by_width(job, fold, share)
+
+    _, records = run(tmp_path, script, given=Given(finalists=2))
+    (failed,) = [r for r in records if r.state == "failed"]
+    assert [(r.confirms, r.state) for r in records if r.retries == failed.number] == [(failed.confirms, "confirmation")]
+    assert sum(bool(r.confirmed) for r in records) == 2
+
+
+def test_many_that_fail_alike_end_the_search_with_what_they_share(tmp_path: Path) -> None:
+    text = WIDE.replace("    downsample: max\n", "    block: {choice: [conv, separable]}\n    downsample: max\n")
+    text += "  stages.0.0.0.block: conv\n"
+
+    def script(job: TrialJob, fold: int, share: float) -> float | str:
+        blocks = {b.kind for stage in drawn_from_a_space(job.candidate).architecture.stages for b in stage.blocks}
+        return f"cannot pad {job.trial} pixels" if "separable" in blocks else by_width(job, fold, share)
+
+    made = coordinator(tmp_path, ScriptedExecutor(script), text, budget=Budget(trials=100, seconds=None))
+    made.study.sampler = SAMPLERS["random"](0)
+    with pytest.raises(SearchError, match=r"all 8 trials with block separable have failed, .*: cannot pad \d+ pixels"):
+        made.run()
+
+
+def test_a_clock_that_is_set_ends_no_search(tmp_path: Path, clock: Clock) -> None:
+    made, executor = timed(tmp_path, clock, 1000, 120)
+    clock.time = lambda: 1e9 + 86400 * (len(executor.submitted) % 3)  # type: ignore[method-assign]
+    made.run()
+    assert len(executor.submitted) > 5
+    assert made._ledger.seconds() <= 120

@@ -15,6 +15,10 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many jobs may run at once."""
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes that all jobs together may take; None if that is unknown, or somebody else sees to it."""
+
     def submit(self, job: TrialJob) -> None:
         """Starts `job`; returns at once. At most `workers` jobs may be under way."""
 

@@ -3,23 +3,24 @@
 import contextlib
 import os
 import signal
-import sys
 import tempfile
 import time
-import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Literal
 
-from archsearch.errors import TrialError
-from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
+from archsearch.search.executors.machine import available_memory, out_of_memory_kills
+from archsearch.search.executors.processes import how_ended, start
+from archsearch.search.executors.worker import work
 from archsearch.training.environment import stderr_to
-from archsearch.training.job import Outcome, Report, TrialJob
+from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
-GRACE_SECONDS = 10.0
-"""How long a job that was told to stop may take before its process is killed."""
+GRACE_SECONDS = 3.0
+"""How long a job that was told to stop may take before its process is killed: a deadline may wait for it."""
+ALIVE = "alive"
+NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
+"""In the last words of a process that died of it."""
 
 
 @dataclass
@@ -28,22 +29,31 @@ class _Worker:
     connection: Connection
     log: Path
     started: float
+    kills_before: int
+    sign: float = field(init=False)
     stop_told: float | None = None
+    is_stalled: bool = False
     outcome: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        self.sign = self.started
 
 
 class LocalExecutor:
     """Runs each job in a process of its own.
 
     Nothing leaks from trial to trial, and a crash or an out-of-memory kill is the exit code of one trial. Workers end
-    by themselves when this process dies.
+    when this process dies, even those that hang.
 
     Args:
         workers: How many jobs may run at once.
+        timeout: Seconds without a training step after which a job is killed; None is to wait for ever.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, timeout: float | None = None) -> None:
         self._slots = workers
+        self._memory = available_memory()
+        self._timeout = timeout
         self._workers: dict[int, _Worker] = {}
         self._logs = tempfile.TemporaryDirectory(prefix="archsearch-")
 
@@ -52,11 +62,17 @@ class LocalExecutor:
         """How many jobs may run at once."""
         return self._slots
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes that the machine, or this container, had left before the first job; None if unknown."""
+        return self._memory
+
     def submit(self, job: TrialJob) -> None:
         """Starts `job` in a new process."""
         log = Path(self._logs.name) / f"{job.trial}.log"
+        kills = out_of_memory_kills()
         process, connection = start(_work, (job, log), f"archsearch-trial-{job.trial}")
-        self._workers[job.trial] = _Worker(process, connection, log, time.monotonic())
+        self._workers[job.trial] = _Worker(process, connection, log, time.monotonic(), kills)
 
     def events(self, timeout: float) -> list[Report | Outcome]:
         """What has come since the last call, oldest first; waits up to `timeout` seconds for something to come."""
@@ -65,14 +81,13 @@ class LocalExecutor:
         found: list[Report | Outcome] = []
         for trial, worker in list(self._workers.items()):
             found += _messages(worker)
-            overdue = worker.stop_told is not None and time.monotonic() - worker.stop_told > GRACE_SECONDS
-            if overdue and worker.outcome is None:
-                worker.process.kill()
+            self._end_if_overdue(worker)
             if worker.outcome is not None or not worker.process.is_alive():
                 found += _messages(worker)
-                found.append(worker.outcome or _lost(trial, worker))
+                found.append(worker.outcome or self._lost(trial, worker))
                 worker.process.join()
                 worker.connection.close()
+                worker.log.unlink(missing_ok=True)
                 del self._workers[trial]
         return found
 
@@ -93,6 +108,30 @@ class LocalExecutor:
         self._workers.clear()
         self._logs.cleanup()
 
+    def _end_if_overdue(self, worker: _Worker) -> None:
+        if worker.outcome is not None:
+            return
+        now = time.monotonic()
+        if worker.stop_told is not None and now - worker.stop_told > GRACE_SECONDS:
+            worker.process.kill()
+        elif self._timeout is not None and now - worker.sign > self._timeout:
+            worker.is_stalled = True
+            worker.process.kill()
+
+    def _lost(self, trial: int, worker: _Worker) -> Outcome:
+        """What is said of a worker that ended without a word."""
+        worker.process.join()
+        seconds = time.monotonic() - worker.started
+        if worker.stop_told is not None:
+            return Outcome(trial, "stopped", seconds)
+        if worker.is_stalled:
+            error = f"no training step for {self._timeout:g} s, so it was ended; --trial-timeout says how long to wait"
+            return Outcome(trial, "failed", seconds, error, "stalled")
+        words = _last_words(worker.log)
+        killed = worker.process.exitcode == -signal.SIGKILL and out_of_memory_kills() > worker.kills_before
+        cause: Cause = "out of memory" if killed or any(sign in words for sign in NO_MEMORY) else "worker lost"
+        return Outcome(trial, "failed", seconds, f"the worker process {how_ended(worker.process)}{words}", cause)
+
 
 def _messages(worker: _Worker) -> list[Report]:
     """Reports waiting in the pipe; the outcome, if it is there, is kept on the worker."""
@@ -100,20 +139,12 @@ def _messages(worker: _Worker) -> list[Report]:
     with contextlib.suppress(EOFError, OSError):
         while worker.outcome is None and worker.connection.poll():
             message = worker.connection.recv()
+            worker.sign = time.monotonic()
             if isinstance(message, Outcome):
                 worker.outcome = message
-            else:
+            elif message != ALIVE:
                 reports.append(message)
     return reports
-
-
-def _lost(trial: int, worker: _Worker) -> Outcome:
-    worker.process.join()
-    seconds = time.monotonic() - worker.started
-    if worker.stop_told is not None:
-        return Outcome(trial, "stopped", seconds)
-    how = how_ended(worker.process)
-    return Outcome(trial, "failed", seconds, f"the worker process {how}{_last_words(worker.log)}")
 
 
 def _last_words(log: Path) -> str:
@@ -122,47 +153,11 @@ def _last_words(log: Path) -> str:
     return f"; its last words: {said[-1][:300]}" if said else ""
 
 
-class _StopTold(Exception):
-    pass
-
-
 def _work(connection: Connection, job: TrialJob, log: Path) -> None:
-    """What a worker process does: train, report, say how it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to answer, under Windows too.
-    started = time.monotonic()
-
-    def between_steps() -> None:
-        # Readable means told to stop, or the coordinator is gone.
-        if connection.poll():
-            raise _StopTold
-
-    def outcome(state: Literal["finished", "stopped", "failed"], error: str = "") -> Outcome:
-        return Outcome(job.trial, state, time.monotonic() - started, error, _peak_memory())
-
+    """What a worker process does."""
     with stderr_to(log):
         os.dup2(2, 1)  # what a user's code prints goes there, too
-        try:
-            configure_tensorflow(job.threads)
-            from archsearch.training.crossval import cross_validate
-
-            cross_validate(job, connection.send, between_steps)
-            ended = outcome("finished")
-        except _StopTold:
-            ended = outcome("stopped")
-        except TrialError as error:
-            ended = outcome("failed", str(error))
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            ended = outcome("failed", text)
+        # Readable means told to stop, or the coordinator is gone.
+        outcome = work(job, connection.send, lambda: connection.send(ALIVE), connection.poll)
     with contextlib.suppress(OSError):
-        connection.send(ended)
-
-
-def _peak_memory() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        connection.send(outcome)

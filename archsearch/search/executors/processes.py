@@ -2,14 +2,16 @@
 
 import atexit
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
@@ -21,18 +23,38 @@ if TYPE_CHECKING:
 
 
 def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
-    """Starts `work(connection, *arguments)` in a child; it dies with this process.
+    """Starts `work(connection, *arguments)` in a child, which Ctrl-C does not reach; it dies with this process.
 
     Returns:
         The child, and our end of the connection.
     """
     context = _context()
     ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, *arguments), name=name, daemon=True)
+    process = context.Process(target=_child, args=(work, theirs, arguments), name=name, daemon=True)
     with environment(TENSORFLOW | ONE_THREAD | _compiled()), stderr_to(os.devnull), _without_ctrl_c():
         process.start()
     theirs.close()
     return process, ours
+
+
+def _child(work: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our parent's to answer, under Windows too
+    if sys.platform == "linux":
+        _end_with_server()
+    work(connection, *arguments)
+
+
+def _end_with_server() -> None:
+    """Has the kernel kill this process as soon as the server is gone, even if it hangs or is stopped by then.
+
+    The server ends when nobody holds the other end of a pipe any more. Every child is given a copy of that, for servers
+    of its own; so workers that hang would keep the server, and it them. See prctl(2), PR_SET_PDEATHSIG.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from archsearch.errors import TrialError
+from archsearch.errors import Diverged, TrialError
 from archsearch.space.hyper import HyperRecipe
 
 
@@ -53,7 +53,7 @@ def fit_result(returned: Any) -> dict[str, float]:
     A `History` says nothing that is not measured anyway; a number is `val_loss`.
 
     Raises:
-        TrialError: It is something else, or not what its name says.
+        TrialError: It is something else, or not what its name says; Diverged if that is no number.
     """
     if returned is None or isinstance(returned, keras.callbacks.History):
         return {}
@@ -72,5 +72,5 @@ def fit_result(returned: Any) -> dict[str, float]:
             "right, 0 to 1"
         )
     if not isfinite(loss := found.get("val_loss", 0.0)):
-        raise TrialError(f"the validation loss became {loss}")
+        raise Diverged(f"the validation loss became {loss}")
     return found

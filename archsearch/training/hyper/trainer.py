@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
-from archsearch.errors import TrialError
+from archsearch.errors import Diverged
 from archsearch.space.hyper import HyperCandidate
 from archsearch.training.fit import Fold
 from archsearch.training.hyper.fit import call_fit, fit_result
@@ -74,7 +74,7 @@ class HyperTrainer:
         called its callbacks. `fold.between_steps` is called before each step that Keras's callbacks know of.
 
         Raises:
-            TrialError: The loss is no number, or `fit` returned something that says nothing.
+            TrialError: `fit` returned something that says nothing; Diverged if the loss is no number.
             Exception: Whatever `build` and `fit` raise.
         """
         hp = self._build()
@@ -165,7 +165,7 @@ class HyperTrainer:
         """The training score: as logged, or measured on some of the images where it is not."""
         loss = logs.get("loss")
         if loss is not None and not isfinite(loss):
-            raise TrialError(f"the training loss became {loss}")
+            raise Diverged(f"the training loss became {loss}")
         accuracy = next((logs[name] for name in ACCURACIES if name in logs), None)
         if loss is None or accuracy is None:
             measured = self.evaluate(fold.images, fold.training[:EVALUATION_BATCH])

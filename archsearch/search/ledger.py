@@ -1,0 +1,161 @@
+"""The study as its coordinator keeps it: whatever is written to the study is written here."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from archsearch.search import record
+from archsearch.search.record import State, TrialRecord
+from archsearch.search.recovery import finished_folds
+from archsearch.search.storage import enqueue, retried_by, same_again
+from archsearch.space.sample import Scalar
+from archsearch.training.job import Cause, Report
+
+logger = logging.getLogger(__name__)
+
+SESSIONS = "sessions"
+"""Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
+PLAN = "plan"
+"""Study attribute: the `Plan` as JSON."""
+ENDED_FIRST = "the search ended before it did"
+
+
+@dataclass
+class Ledger:
+    """All trials of a study, and those of them that run.
+
+    Attributes:
+        study: The Optuna study.
+        began: When this search began, in seconds since 1970.
+        records: All trials that have been drawn, by number.
+        running: Those that run.
+    """
+
+    study: optuna.Study
+    began: float
+    records: dict[int, TrialRecord] = field(init=False)
+    running: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.records = {kept.number: kept for kept in record.read(self.study)}
+        self.earlier: list[list[float]] = self.study.user_attrs.get(SESSIONS, [])
+        # Clocks are set, and that is no reason to end early or late.
+        self._zero = time.monotonic() - max(0.0, time.time() - self.began)
+
+    def all(self) -> list[TrialRecord]:
+        """All trials, by number."""
+        return [self.records[number] for number in sorted(self.records)]
+
+    def plan(self) -> Mapping[str, Any] | None:
+        """The plan as it was kept, or None."""
+        kept: Mapping[str, Any] | None = self.study.user_attrs.get(PLAN)
+        return kept
+
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keeps the plan in place of another."""
+        self.study.set_user_attr(PLAN, plan)
+
+    def drawn(self) -> dict[int, dict[str, Scalar]]:
+        """What was drawn for each trial, by parameter."""
+        return {trial.number: trial.params for trial in self.study.get_trials(deepcopy=False)}
+
+    # Trials begin, go on and end --------------------------------------------------------------------------------------
+
+    def ask(self) -> tuple[optuna.Trial, TrialRecord | None]:
+        """A new trial, and the one that it tries again, if it does so."""
+        trial = self.study.ask()
+        retries = retried_by(trial)
+        return trial, None if retries is None else self.records[retries]
+
+    def ask_again(self, number: int) -> optuna.Trial:
+        """A new trial with the parameters of another, whatever waits in the queue."""
+        return same_again(self.study, number)
+
+    def enqueue(self, point: Mapping[str, Scalar], retries: int | None = None) -> None:
+        """Has `point` drawn next: as another try of the trial `retries`, if that is given."""
+        enqueue(self.study, point, retries)
+
+    def begin(self, trial: optuna.Trial, begun: TrialRecord) -> TrialRecord:
+        """Begins a trial.
+
+        Returns:
+            It, with the folds that an earlier try of the same has finished: they need not be trained again.
+        """
+        found = finished_folds(begun, self.all())
+        reports = tuple(replace(report, trial=begun.number) for report in found)
+        carried = sum(report.is_last for report in reports)
+        seconds = sum(report.seconds for report in reports)
+        begun = begun.model_copy(update={"reports": reports, "carried": carried, "seconds": seconds})
+        self.running[begun.number] = trial
+        self.records[begun.number] = begun
+        record.write(trial, begun)
+        return begun
+
+    def add(self, report: Report) -> TrialRecord:
+        """Takes a running trial's report in, which is kept at the end of its fold; returns the trial."""
+        now = self.records[report.trial]
+        now = now.model_copy(update={"reports": (*now.reports, report), "seconds": now.seconds + report.seconds})
+        self.records[now.number] = now
+        return now
+
+    def keep(self, number: int) -> None:
+        """Writes a running trial as it is."""
+        record.write(self.running[number], self.records[number])
+        self.sign_of_life()
+
+    def change(self, number: int, **changes: object) -> TrialRecord:
+        """Sets fields of a trial; they are kept when it is."""
+        self.records[number] = self.records[number].model_copy(update=changes)
+        return self.records[number]
+
+    def end(
+        self,
+        number: int,
+        state: State,
+        reason: str,
+        optuna_state: TrialState,
+        values: Sequence[float] | None = None,
+        cause: Cause | None = None,
+    ) -> None:
+        """Ends a running trial.
+
+        Args:
+            number: The trial.
+            state, reason, cause: As in its record.
+            optuna_state: As in Optuna's.
+            values: Of the objectives, if it is complete.
+        """
+        trial = self.running.pop(number)
+        now = self.change(number, state=state, reason=reason, cause=cause, ended=time.time())
+        record.write(trial, now)
+        self.study.tell(trial, values, optuna_state)
+        if now.confirms is not None:
+            self.records = {each.number: each for each in record.joined(self.all())}
+        self.sign_of_life()
+
+    def leave(self) -> None:
+        """Ends what still runs. If nothing can be written any more, the next search does that."""
+        try:
+            for number in list(self.running):
+                self.end(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
+            self.sign_of_life()
+        except OSError as error:
+            logger.warning("%s: trials that were running are left so; the same command takes them up", error)
+
+    # Time -------------------------------------------------------------------------------------------------------------
+
+    def sign_of_life(self) -> None:
+        """Keeps that the search still runs."""
+        self.study.set_user_attr(SESSIONS, [*self.earlier, [self.began, self.began + self._elapsed()]])
+
+    def seconds(self) -> float:
+        """That the study has been searched, earlier sessions included."""
+        return sum(end - start for start, end in self.earlier) + self._elapsed()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._zero
