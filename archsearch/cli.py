@@ -101,6 +101,9 @@ def search(
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step; only for a HyperModel.", show_default="128")
     ] = None,
+    trial_timeout: Annotated[
+        str, typer.Option(help="Time without a training step after which a trial has failed: 90s, 10m, 1h.")
+    ] = "10m",
     track: Annotated[
         list[str] | None, typer.Option(help="tensorboard, mlflow or wandb; may be given again.", show_default="none")
     ] = None,
@@ -131,6 +134,7 @@ def search(
         first_rung=first_rung,
         finalists=finalists,
         prefer=prefer,
+        trial_timeout=parse_duration(trial_timeout, "trial-timeout"),
         objectives=tuple(name.strip() for name in objective.split(",")),
     )
     if space is None:

@@ -71,7 +71,7 @@ def run_search(
             images=SearchImages(splits.train.path, len(splits.train.labels), splits.folds, len(splits.test.labels)),
             seed=config.seed,
             budget=config.budget,
-            executor=LocalExecutor(config.workers),
+            executor=LocalExecutor(config.workers, config.trial_timeout),
             began=config.began,
             given=config.given,
             pruner=config.pruner,

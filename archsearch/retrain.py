@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 POINTS = tuple(tenth / 10 for tenth in range(1, 11))
 """When the retraining tells how far it has come."""
 POLL_SECONDS = 0.2
+LATE_SECONDS = 30.0
+"""A retraining that is to be over, and has not been heard of for so long, is killed: it may be saving and testing."""
 LEAST, LEAST_SECONDS = 1 / 6, 1.0
 """Share of its time that a retraining gets even if all time is over, and so many seconds: a network that was hardly
 trained is no winner."""
@@ -66,7 +68,7 @@ def retrain(
         epochs: For how long; None is as long as in the trial.
         on_point: Told a few times how far the training has come.
         interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
-        until: When the training has to be over, in seconds since 1970: if need be it goes through its recipe faster,
+        until: When the training has to be over, by `time.monotonic`: if need be it goes through its recipe faster,
             but takes `LEAST` of its time at least.
 
     Returns:
@@ -74,7 +76,7 @@ def retrain(
 
     Raises:
         TrialError: The training broke down.
-        SearchError: The process was killed, or the model cannot be saved.
+        SearchError: The process was killed, hangs, or the model cannot be saved.
     """
     beside = folder.best.with_name(f".{folder.best.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
@@ -99,7 +101,7 @@ def retrain(
     process, connection = start(_retrain, (work,), "archsearch-retrain")
     done: _Done | ArchsearchError | None = None
     try:
-        done = _follow(connection, on_point, interrupted)
+        done = _follow(connection, on_point, interrupted, until)
     finally:
         process.kill()
         process.join()
@@ -187,11 +189,18 @@ class _Done:
 
 
 def _follow(
-    connection: Connection, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+    connection: Connection, on_point: Callable[[Point], None], interrupted: Callable[[], bool], until: float | None
 ) -> "_Done | ArchsearchError | None":
+    heard = time.monotonic()
     while not interrupted():
         if not connection.poll(POLL_SECONDS):
+            if until is not None and time.monotonic() > max(until, heard) + LATE_SECONDS:
+                return SearchError(
+                    "retraining did not end in time, though it was told to, and was killed; nothing was saved or "
+                    "tested: 'archsearch retrain' tries again, and takes the time that it needs"
+                )
             continue
+        heard = time.monotonic()
         try:
             said = connection.recv()
         except EOFError:
@@ -246,11 +255,11 @@ def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer
     passes = 0.0
 
     def by_the_clock() -> Callable[[float], float]:
-        began = time.time()
+        began = time.monotonic()  # which is the same clock in all processes of a machine
         if work.until is None:
             return lambda done: done
         left = max(work.until - began, work.least)
-        return lambda done: max(done, (time.time() - began) / left)
+        return lambda done: max(done, (time.monotonic() - began) / left)
 
     def between_steps() -> None:
         if connection.poll():  # nothing is ever sent: our parent is gone

@@ -216,7 +216,7 @@ class Study:
         Args:
             on_point: Told a few times how far the training has come.
             interrupted: Asked a few times a second; True ends the training and leaves everything as it was.
-            until: When the training has to be over, in seconds since 1970. It is somewhat longer than planned if there
+            until: When the training has to be over, by `time.monotonic`. It is somewhat longer than planned if there
                 is time, and if there is not it goes through its recipe faster.
 
         Returns:
@@ -308,7 +308,7 @@ class Study:
         return SpaceCandidates(load_space(self.folder.space, trusted), info.task)
 
     def retrained_by(self, budget: Budget) -> float | None:
-        """When retraining has to be over for `budget` to be kept, in seconds since 1970; None without a limit."""
+        """When retraining has to be over for `budget` to be kept, by `time.monotonic`; None without a limit."""
         best = self.best()
         if budget.seconds is None or best is None:
             return None
@@ -316,7 +316,7 @@ class Study:
         sessions: list[list[float]] = open_study(self.folder).user_attrs.get(SESSIONS, [])
         spent = sum(end - start for start, end in sessions) + (time.time() - sessions[-1][1] if sessions else 0.0)
         left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
-        return time.time() + left
+        return time.monotonic() + left
 
     def export(
         self,

@@ -60,7 +60,7 @@ def test_a_training_that_would_take_too_long_ends_in_time_with_its_schedule_whol
     a_copy: Study, splits: Splits
 ) -> None:
     told: list[Point] = []
-    winner = retrained(a_copy, splits, trained_for(a_copy, 10_000.0), until=time.time() + 10, on_point=told.append)
+    winner = retrained(a_copy, splits, trained_for(a_copy, 10_000.0), until=time.monotonic() + 10, on_point=told.append)
     assert winner == a_copy.winner()
     assert winner is not None
     assert told[-1].epoch == told[-1].epochs == 10_000
@@ -70,7 +70,7 @@ def test_a_training_that_would_take_too_long_ends_in_time_with_its_schedule_whol
 
 
 def test_even_without_any_time_there_is_a_model(a_copy: Study, splits: Splits) -> None:
-    winner = retrained(a_copy, splits, trained_for(a_copy, 300.0), until=time.time())
+    winner = retrained(a_copy, splits, trained_for(a_copy, 300.0), until=time.monotonic())
     assert winner is not None
     assert 0 < winner.epochs < 250
     assert winner.test.accuracy > 0.3, "it was trained, if not for long"
@@ -87,7 +87,7 @@ def test_it_trains_for_as_long_as_it_is_told(a_copy: Study, splits: Splits) -> N
 def test_time_enough_changes_nothing(a_copy: Study, splits: Splits) -> None:
     trial = trained_for(a_copy, 2.0)
     free = retrained(a_copy, splits, trial)
-    in_time = retrained(a_copy, splits, trial, until=time.time() + 1e6)
+    in_time = retrained(a_copy, splits, trial, until=time.monotonic() + 1e6)
     assert free is not None
     assert in_time is not None
     assert in_time.test.loss == free.test.loss
@@ -106,6 +106,22 @@ def test_ctrl_c_leaves_everything_as_it_was(a_copy: Study, splits: Splits) -> No
 
 def retraining() -> list[int | None]:
     return [process.pid for process in active_children() if process.name == "archsearch-retrain"]
+
+
+def test_one_that_hangs_is_ended_after_its_time(a_copy: Study, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archsearch.retrain.LATE_SECONDS", 1.0)
+
+    def stop(point: Point) -> None:
+        (child,) = active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
+
+    before, began = contents(a_copy.path), time.monotonic()
+    with pytest.raises(SearchError, match="did not end in time"):
+        retrained(a_copy, splits, trained_for(a_copy, 10_000.0), until=began + 20, on_point=stop)
+    assert time.monotonic() - began < 30
+    assert contents(a_copy.path) == before
+    assert not active_children()
 
 
 def test_a_process_that_is_killed_is_one_clear_error(a_copy: Study, splits: Splits) -> None:

@@ -16,6 +16,7 @@ from archsearch.search.plan import Given
 from archsearch.search.samplers import HALVING, PRUNERS, SAMPLERS
 
 DEFAULT_SECONDS = 600.0
+TRIAL_TIMEOUT = 600.0
 EPOCHS = 10
 BATCH_SIZE = 128
 PREFERENCES = ("accuracy", "small")
@@ -52,6 +53,7 @@ class SearchConfig:
         prefer: `accuracy`, or `small` for the smallest of those that are as good as the best, within its error.
         objectives: What is wanted: `accuracy` first, then what is to be small (`parameters`, `flops`, `latency`), or
             large (`robustness`).
+        trial_timeout: Seconds without a training step after which a trial has failed.
         began: When all this began, in seconds since 1970.
 
     Raises:
@@ -76,6 +78,7 @@ class SearchConfig:
     finalists: int | None = None
     prefer: str = "accuracy"
     objectives: tuple[str, ...] = (ACCURACY,)
+    trial_timeout: float = TRIAL_TIMEOUT
     began: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,7 @@ class SearchConfig:
         _at_least("finalists", self.finalists, 0)
         _known("prefer", self.prefer, PREFERENCES)
         _check_objectives(self.objectives, self.pruner)
+        _at_least("trial-timeout", self.trial_timeout, 1)
         _at_least("batch-size", self.batch_size, 1)
         _known("sampler", self.sampler, SAMPLERS)
         _known("pruner", self.pruner, PRUNERS)
@@ -107,8 +111,8 @@ class SearchConfig:
         return Budget(self.trials, DEFAULT_SECONDS if unlimited else self.seconds)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from text such as `90`, `90s`, `10m`, `1h30m` or `1.5h`.
+def parse_duration(text: str, name: str = "time") -> float:
+    """Seconds from text such as `90`, `90s`, `10m`, `1h30m` or `1.5h`; `name` is that of the option.
 
     Raises:
         InputError: It is not a length of time above 0.
@@ -120,7 +124,7 @@ def parse_duration(text: str) -> float:
         parts = []
     seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
     if seconds <= 0:
-        raise InputError(f"time: found '{text}', expected a length of time such as 90s, 10m or 1h30m")
+        raise InputError(f"{name}: found '{text}', expected a length of time such as 90s, 10m or 1h30m")
     return seconds
 
 

@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from archsearch.search.record import ATTRIBUTE
+from archsearch.search.failures import is_to_blame
+from archsearch.search.record import ATTRIBUTE, TrialRecord
 from archsearch.space.sample import Scalar
 
 # What of Optuna is used here and called experimental has been in it for years.
@@ -63,13 +64,25 @@ def as_others(spared: FrozenTrial, others: Sequence[FrozenTrial]) -> FrozenTrial
     return spared
 
 
+def as_bad(failed: FrozenTrial) -> FrozenTrial:
+    """A trial that has failed for what it tried, as one that was dropped at once: samplers overlook failed ones, and
+    would try the like again and again. Others are given back as they are.
+    """
+    kept = failed.user_attrs.get(ATTRIBUTE)
+    if failed.state != TrialState.FAIL or kept is None or not is_to_blame(TrialRecord.model_construct(**kept)):
+        return failed
+    seen = copy(failed)
+    seen.state, seen.intermediate_values = TrialState.PRUNED, {}
+    return seen
+
+
 def _was_dropped(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.PRUNED and trial.user_attrs.get(ATTRIBUTE, {}).get("state") == "pruned"
 
 
 class _Excerpt(optuna.Study):
-    """A study as a sampler is to see it: some of the trials, the baseline as if it were any of them, and none that
-    confirms another, since that has trained for longer.
+    """A study as a sampler is to see it: some of the trials, the baseline as if it were any of them, what failed as if
+    it were bad, and none that confirms another, since that has trained for longer.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -77,7 +90,7 @@ class _Excerpt(optuna.Study):
         shown = shown_trials(study.get_trials(deepcopy=False), study.directions)
         kept = {trial.number: trial.user_attrs.get(ATTRIBUTE, {}) for trial in shown}
         self._shown = [
-            as_others(trial, shown) if kept[trial.number].get("baseline") else trial
+            as_others(trial, shown) if kept[trial.number].get("baseline") else as_bad(trial)
             for trial in shown
             if kept[trial.number].get("confirms") is None
         ]

@@ -781,7 +781,7 @@ def test_a_confirmation_that_was_lost_runs_once_more(tmp_path: Path) -> None:
 
 def test_many_that_fail_alike_end_the_search_with_what_they_share(tmp_path: Path) -> None:
     text = WIDE.replace("    downsample: max\n", "    block: {choice: [conv, separable]}\n    downsample: max\n")
-    text += "  stages.0.0.0.block: conv\n"
+    text += "  stages.0.0.block: conv\n"
 
     def script(job: TrialJob, fold: int, share: float) -> float | str:
         blocks = {b.kind for stage in drawn_from_a_space(job.candidate).architecture.stages for b in stage.blocks}

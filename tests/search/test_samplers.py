@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search.record import ATTRIBUTE, State
-from archsearch.search.samplers import SAMPLERS, SHOWN_BEST, SHOWN_NEWEST, as_others, shown_trials
+from archsearch.search.samplers import SAMPLERS, SHOWN_BEST, SHOWN_NEWEST, as_bad, as_others, shown_trials
 
 RATE = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
 KIND = optuna.distributions.CategoricalDistribution(("adam", "sgd"))
@@ -173,3 +173,21 @@ def test_what_confirms_another_trial_is_not_seen() -> None:
 def test_a_seed_gives_the_same_draws_again(sampler: str) -> None:
     first, second = (drawn(study_of(past(700), SAMPLERS[sampler](5)), 3) for _ in range(2))
     assert first == second
+
+
+def test_a_sampler_avoids_what_fails() -> None:
+    """Were failures overlooked, as Optuna does, it would draw the one that fails about as often as the other."""
+    study = optuna.create_study(direction="maximize", sampler=SAMPLERS["tpe"](0))
+    drawn = []
+    for _ in range(60):
+        trial = study.ask()
+        drawn.append(trial.suggest_categorical("block", ["conv", "ghost"]))
+        fails = drawn[-1] == "ghost"
+        trial.set_user_attr(ATTRIBUTE, {"state": "failed" if fails else "complete", "cause": "exception"})
+        study.tell(trial, None if fails else 0.9, TrialState.FAIL if fails else TrialState.COMPLETE)
+    assert drawn[30:].count("ghost") <= 6
+
+
+def test_a_lost_worker_says_nothing_of_what_it_tried() -> None:
+    lost = create_trial(state=TrialState.FAIL, user_attrs={ATTRIBUTE: {"state": "failed", "cause": "worker lost"}})
+    assert as_bad(lost) is lost
