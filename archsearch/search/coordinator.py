@@ -14,6 +14,7 @@ from archsearch.search import memory as memories
 from archsearch.search import objectives, pruning, record
 from archsearch.search.budget import Budget
 from archsearch.search.candidates import Candidates, Drawn
+from archsearch.search.company import Alone, Company
 from archsearch.search.executors.base import Executor
 from archsearch.search.failures import explanation, is_tried_again, needs_to_be_alone
 from archsearch.search.images import SearchImages
@@ -73,7 +74,7 @@ class Coordinator:
     """Runs trials of one study until its budget is spent.
 
     Attributes:
-        study: The Optuna study; nobody else writes to it.
+        study: The Optuna study; nobody else on this machine writes to it.
         candidates: Where they come from.
         images: What they train on.
         seed: Of every trial: candidates differ by what they are, not by their luck. Confirmations have the next one.
@@ -85,6 +86,7 @@ class Coordinator:
         objectives: What is wanted: accuracy, and what is to be small (`objectives`).
         watch: Called after every event and a few times a second.
         interrupted: Asked between events; True ends the search cleanly.
+        company: Whoever else searches the same study.
     """
 
     study: optuna.Study
@@ -99,11 +101,13 @@ class Coordinator:
     objectives: tuple[str, ...] = (ACCURACY,)
     watch: Callable[[Progress], None] = lambda progress: None
     interrupted: Callable[[], bool] = lambda: False
+    company: Company = field(default_factory=Alone)
     _planner: Planner = field(init=False)
     _baseline: Drawn = field(init=False)
     _ledger: Ledger = field(init=False)
     _verdicts: dict[int, tuple[State, str]] = field(default_factory=dict, init=False)
     _waiting: int | None = field(default=None, init=False)
+    _next_turn: float = field(default=0.0, init=False)
     _draws_in_vain: int = field(default=0, init=False)
     _slow_draws: int = field(default=0, init=False)
     _failures_on_end: int = field(default=0, init=False)
@@ -119,15 +123,16 @@ class Coordinator:
         Raises:
             SearchError: Trial after trial fails, or no draw keeps the limits. What is finished is kept.
         """
-        self._ledger = Ledger(self.study, self.began)
+        self._ledger = Ledger(self.study, self.began, self.company)
         try:
             self._make_plan()
             while not (ended := self._over()) or self._running:
                 if ended:
                     self._stop_all()
-                elif len(self._running) < self.executor.workers and self._start():
+                elif len(self._running) < self.executor.workers and self._start_in_turn():
                     self.watch(self._progress())
                     continue
+                self._listen()
                 for event in self.executor.events(POLL_SECONDS):
                     self._on_report(event) if isinstance(event, Report) else self._on_outcome(event)
                 self.watch(self._progress())
@@ -167,12 +172,15 @@ class Coordinator:
         records = self._all()
         if self._planner.begin_again(records):
             self._keep_plan()
-            for number in self._running:
-                self._verdicts[number] = PLANNED_AGAIN
-            self._stop_all()
+            self._end_as_planned_again()
             self._ledger.enqueue(self.candidates.baseline)
         elif self._planner.fewer_folds(records):
             self._keep_plan()
+
+    def _end_as_planned_again(self) -> None:
+        for number in self._running:
+            self._verdicts[number] = PLANNED_AGAIN
+        self._stop_all()
 
     @property
     def _plan(self) -> Plan:
@@ -204,7 +212,7 @@ class Coordinator:
                 begun = any(each.started >= self.began for each in self._all())
                 again = self._ledger.earlier and not begun
                 self._ended = "the time was spent already" if again else "the time is spent"
-            elif not self._running and self._to_confirm() is None:
+            elif not self._running and not self._ledger.others_run and self._to_confirm() is None:
                 self._ended = self._start_no_more()
         return self._ended
 
@@ -235,6 +243,36 @@ class Coordinator:
         if waiting and self._planner.again_seconds(waiting[0]) < self._seconds_left():
             return waiting[0]
         return None
+
+    # Others -----------------------------------------------------------------------------------------------------------
+
+    def _start_in_turn(self) -> bool:
+        """As `_start`, while no other coordinator starts anything."""
+        if time.monotonic() < self._next_turn:
+            return False
+        with self._ledger.turn():
+            self._adopt()
+            started = self._start()
+        self._next_turn = 0.0 if started else time.monotonic() + self.company.pause
+        return started
+
+    def _listen(self) -> None:
+        """Takes in what others have done meanwhile."""
+        before = set(self._running)
+        if self._ledger.listen():
+            for number in before - set(self._running):
+                self.executor.stop(number)
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Goes by the plan as others have changed it."""
+        kept = self._ledger.plan()
+        if kept is None or (plan := Plan.model_validate(kept)) == self._plan:
+            return
+        if plan.epochs != self._plan.epochs:
+            self._end_as_planned_again()
+        self._planner.plan = plan
+        self._baseline = self.candidates.draw(FixedChooser(self.candidates.baseline), plan.epochs)
 
     # Trials begin -----------------------------------------------------------------------------------------------------
 
@@ -336,10 +374,9 @@ class Coordinator:
     def _submit(self, begun: TrialRecord, alone: bool) -> None:
         for other in self._running:
             self._ledger.change(other, alone=alone)
-        trial = self._running[begun.number]
         for place, report in enumerate(begun.reports):
             scores = tuple(each.val_accuracy for each in begun.reports[: place + 1] if each.is_last)
-            self._pass_on(trial, report, scores)
+            self._pass_on(report, scores)
         folds = self.images.folds[: self._plan.folds]
         job = TrialJob(
             trial=begun.number,
@@ -384,7 +421,7 @@ class Coordinator:
             return
         trial = self._running[number]
         now = self._ledger.add(report)
-        self._pass_on(trial, report, now.fold_scores)
+        self._pass_on(report, now.fold_scores)
         if verdict := self._verdict(trial, now, report):
             self._verdicts[number] = verdict
             self.executor.stop(number)
@@ -393,11 +430,10 @@ class Coordinator:
         if now.baseline or report.is_last:
             self._correct_plan()
 
-    def _pass_on(self, trial: optuna.Trial, report: Report, scores: tuple[float, ...]) -> None:
+    def _pass_on(self, report: Report, scores: tuple[float, ...]) -> None:
         """Tells Optuna's trial what it can take; `scores` are of the folds that are done."""
         if len(self.objectives) == 1 and (point := pruning.optuna_point(report, scores)):
-            step, value = point
-            trial.report(value, step)
+            self._ledger.tell_pruner(report.trial, *point)
 
     def _verdict(self, trial: optuna.Trial, now: TrialRecord, report: Report) -> tuple[State, str] | None:
         """How and why the trial should end after `report`; None if it should go on."""

@@ -2,14 +2,17 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from archsearch.search import record
+from archsearch.search import record, recovery
+from archsearch.search.company import Alone, Company
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.recovery import finished_folds
 from archsearch.search.storage import enqueue, retried_by, same_again
@@ -22,6 +25,7 @@ SESSIONS = "sessions"
 """Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
 PLAN = "plan"
 """Study attribute: the `Plan` as JSON."""
+GONE = "its coordinator is gone"
 ENDED_FIRST = "the search ended before it did"
 
 
@@ -32,18 +36,21 @@ class Ledger:
     Attributes:
         study: The Optuna study.
         began: When this search began, in seconds since 1970.
+        company: Whoever else searches the study.
         records: All trials that have been drawn, by number.
-        running: Those that run.
+        running: Those that run here.
     """
 
     study: optuna.Study
     began: float
+    company: Company = field(default_factory=Alone)
     records: dict[int, TrialRecord] = field(init=False)
     running: dict[int, optuna.Trial] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.records = {kept.number: kept for kept in record.read(self.study)}
         self.earlier: list[list[float]] = self.study.user_attrs.get(SESSIONS, [])
+        self._looked = time.monotonic()
         # Clocks are set, and that is no reason to end early or late.
         self._zero = time.monotonic() - max(0.0, time.time() - self.began)
 
@@ -63,6 +70,56 @@ class Ledger:
     def drawn(self) -> dict[int, dict[str, Scalar]]:
         """What was drawn for each trial, by parameter."""
         return {trial.number: trial.params for trial in self.study.get_trials(deepcopy=False)}
+
+    # Others -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def others_run(self) -> bool:
+        """Whether trials run elsewhere."""
+        return any(r.state == "running" and r.number not in self.running for r in self.records.values())
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Begins trials while no other coordinator does, knowing what they have done; takes up what lost ones left."""
+        with self.company.turn():
+            if lost := self.company.lost():
+                recovery.end(self.study, lost, GONE)
+                recovery.requeue(self.study)
+            self._look()
+            yield
+
+    def listen(self) -> bool:
+        """Says that this coordinator is alive, and looks at times at what others have done; whether it did."""
+        self.company.beat([trial._trial_id for trial in self.running.values()])
+        if not self.company.pause or time.monotonic() - self._looked < self.company.pause:
+            return False
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        if not self.company.pause:
+            return
+        for trial in self.study.get_trials(deepcopy=False):
+            known = self.records.get(trial.number)
+            is_ours = trial.number in self.running
+            if is_ours and trial.state.is_finished():
+                logger.warning("trial %d was taken over by another coordinator", trial.number)
+                del self.running[trial.number]
+            elif (
+                is_ours or (known is not None and known.state != "running") or record.ATTRIBUTE not in trial.user_attrs
+            ):
+                continue
+            self.records[trial.number] = TrialRecord.model_validate(trial.user_attrs[record.ATTRIBUTE])
+        self.records = {each.number: each for each in record.joined(self.all())}
+
+    @contextmanager
+    def _unless_taken_over(self) -> Iterator[None]:
+        """What is written to a trial that others have taken over meanwhile is not written; `_look` finds out."""
+        try:
+            yield
+        except UpdateFinishedTrialError:
+            self._looked -= self.company.pause
 
     # Trials begin, go on and end --------------------------------------------------------------------------------------
 
@@ -96,6 +153,11 @@ class Ledger:
         record.write(trial, begun)
         return begun
 
+    def tell_pruner(self, number: int, step: int, value: float) -> None:
+        """Passes a score on to Optuna's trial."""
+        with self._unless_taken_over():
+            self.running[number].report(value, step)
+
     def add(self, report: Report) -> TrialRecord:
         """Takes a running trial's report in, which is kept at the end of its fold; returns the trial."""
         now = self.records[report.trial]
@@ -105,7 +167,8 @@ class Ledger:
 
     def keep(self, number: int) -> None:
         """Writes a running trial as it is."""
-        record.write(self.running[number], self.records[number])
+        with self._unless_taken_over():
+            record.write(self.running[number], self.records[number])
         self.sign_of_life()
 
     def change(self, number: int, **changes: object) -> TrialRecord:
@@ -132,8 +195,9 @@ class Ledger:
         """
         trial = self.running.pop(number)
         now = self.change(number, state=state, reason=reason, cause=cause, ended=time.time())
-        record.write(trial, now)
-        self.study.tell(trial, values, optuna_state)
+        with self._unless_taken_over():
+            record.write(trial, now)
+            self.study.tell(trial, values, optuna_state)
         if now.confirms is not None:
             self.records = {each.number: each for each in record.joined(self.all())}
         self.sign_of_life()
