@@ -324,7 +324,6 @@ class Study:
         numbers: str = "float32",
         trial: int | None = None,
         on_point: Callable[[Point], None] = lambda point: None,
-        interrupted: Callable[[], bool] = lambda: False,
     ) -> "list[Certificate]":
         """Writes a model in the named formats, each proven on test images; see `archsearch.export.exporter`.
 
@@ -333,7 +332,6 @@ class Study:
             numbers: How weights are kept: `float32`, `float16`, `int8` or `dynamic`.
             trial: A complete one, which is retrained and tested first, in trials/ beside best/; None is the winner.
             on_point: Told how far that training has come.
-            interrupted: Asked a few times a second; True ends it, and nothing is exported.
 
         Raises:
             InputError: There is no winner yet, or the trial has not run all its folds.
@@ -345,9 +343,12 @@ class Study:
         chosen(formats, numbers)  # before a trial is trained for nothing
         folder = self.shipped(trial)
         with locked(self.folder):
-            if not folder.model.is_file() and not self._retrain_trial(folder, on_point, interrupted):
-                return []
-            return export(of_study(folder, self.info, self.splits()), formats, folder.exports, numbers)
+            splits = self.splits()
+            if trial is not None and not folder.model.is_file():
+                plan = self.plan()
+                epochs = plan.winner_epochs if plan else None
+                retrain(folder, self.info, self.trial(trial), splits, epochs, on_point)
+            return export(of_study(folder, self.info, splits), formats, folder.exports, numbers)
 
     def stress(self) -> StressReport:
         """Tests how the winner stands what happens to images, on the test images, and keeps that in best/.
@@ -400,7 +401,7 @@ class Study:
         winner = self.winner()
         if winner is None and self.best() is None:
             raise SearchError(self._no_winner)
-        if winner is None:
+        if winner is None or not self.folder.model.is_file():
             raise InputError(f"{self.folder.model}: there is no model here yet; make it with: archsearch retrain")
         if trial is None or trial == winner.trial:
             return self.folder
@@ -417,14 +418,6 @@ class Study:
             f"{self.path}: no trial has run all its folds, so there is no winner; continue the search with more --time "
             "or more --trials"
         )
-
-    def _retrain_trial(
-        self, folder: StudyFolder, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
-    ) -> bool:
-        """Whether the trial whose folder it is was retrained; False if that was interrupted."""
-        plan, found = self.plan(), next(trial for trial in self.trials() if trial.number == folder.trial)
-        epochs = plan.winner_epochs if plan else None
-        return retrain(folder, self.info, found, self.splits(), epochs, on_point, interrupted) is not None
 
 
 Kept = TypeVar("Kept")

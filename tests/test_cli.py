@@ -557,6 +557,16 @@ def test_a_trial_is_exported_once_it_is_retrained_and_that_is_an_opening(cli: Cl
 
 @shared
 @pytest.mark.slow
+def test_a_winner_whose_model_is_gone(cli: Cli, a_copy: Study) -> None:
+    a_copy.folder.model.unlink()
+    for command in ("export", "stress", "demo"):
+        done = cli(command, a_copy.path)
+        said = f"{a_copy.folder.model}: there is no model here yet; make it with: archsearch retrain\n"
+        assert (done.code, done.err) == (2, said)
+
+
+@shared
+@pytest.mark.slow
 def test_the_demo_is_written_and_served(a_copy: Study, tmp_path: Path) -> None:
     page = tmp_path / "page"
     done = run("demo", a_copy.path, "--out", page)
