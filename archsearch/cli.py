@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -320,7 +321,7 @@ def export(
     else:
         found = _study(source, trust_code)
         where = found.shipped(trial).exports
-        made = found.export(formats, numbers, trial, _show_points(found))
+        made = found.export(formats, numbers, trial, partial(_show_point, found))
         found.report()
     console().print(display.certificates_table(made))
     if exports := read_exports(where):
@@ -500,13 +501,12 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
     told: list[object] = []
-    show_point = _show_points(study)
 
     def show(point: "Point") -> None:
         if not told:  # the winner trains in its own process: time to write what the search has found
             study.report()
         told.append(point)
-        show_point(point)
+        _show_point(study, point)
 
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
@@ -515,12 +515,9 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
         typer.echo("what the former winner was exported to, and its stress test, are gone with it")
 
 
-def _show_points(study: "Study") -> "Callable[[Point], None]":
-    def show(point: "Point") -> None:
-        fitted, epochs = point.fitted, point.images / study.info.train_images
-        typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
-
-    return show
+def _show_point(study: "Study", point: "Point") -> None:
+    fitted, epochs = point.fitted, point.images / study.info.train_images
+    typer.echo(f"  {epochs:.3g} epochs  loss {fitted.loss:.4f}  accuracy {fitted.accuracy:.2%}")
 
 
 def _print_ranking(data: "ReportData") -> None:

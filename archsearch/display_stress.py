@@ -18,7 +18,7 @@ def stress_view(report: StressReport) -> RenderableType:
 
 def _corruptions(report: StressReport) -> Table:
     table = _table("right, %, at strength")
-    for level in range(1, len(report.corruptions[0].levels) + 1):
+    for level in range(1, report.strengths + 1):
         table.add_column(str(level), justify="right", no_wrap=True)
     table.add_column("mean", justify="right")
     table.add_column("sure at 5", justify="right")

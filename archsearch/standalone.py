@@ -50,9 +50,9 @@ def stress_model(model: Path, data: str | None) -> tuple[StressReport, str]:
     from archsearch.export.source import fitting
     from archsearch.stress.measure import stress
 
-    loaded = load(model)
     if data is None:
         raise InputError("stress: found no --data; expected the data that the model was made for, such as --data mnist")
+    loaded = load(model)
     source = load_data(data, loaded.description.size)
     fitting(model, loaded.description, source)
     images = source.test or source.train

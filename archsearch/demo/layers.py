@@ -1,11 +1,11 @@
 """Lets an ONNX model show what its first convolutions see: a copy that gives their activations too."""
 
 from collections import defaultdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archsearch.errors import InputError, first_line
+from archsearch.export.runtimes import to_install
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -21,8 +21,8 @@ BENT |= {"Sigmoid", "Softplus", "Softsign", "Tanh"}
 
 def read(path: Path) -> "ModelProto":
     """Reads an ONNX file. Raises InputError if it is none, or if the package onnx is not installed."""
-    if find_spec("onnx") is None:
-        raise InputError(f"{path}: needs onnx; install it with: pip install 'archsearch[onnx]'")
+    if needs := to_install("onnx", "onnx"):
+        raise InputError(f"{path}: {needs}")
     import onnx
 
     try:

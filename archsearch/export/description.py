@@ -35,10 +35,20 @@ class Description:
     version: str = ""
 
     @property
+    def sides(self) -> tuple[int | None, int | None]:
+        """Height and width that the network itself sees, in pixels; None where any will do."""
+        return self.size or self.height, self.size or self.width
+
+    def shape(self, height: int = 32, width: int = 32) -> tuple[int, int, int]:
+        """(H, W, C) of an image that it takes, with these sides where any will do."""
+        own_height, own_width = self.sides
+        return own_height or height, own_width or width, self.channels
+
+    @property
     def fixed(self) -> "Description":
         """Of a file of the same model that resizes nothing."""
-        side = {"height": self.size or self.height, "width": self.size or self.width}
-        return replace(self, **side, size=None)  # type: ignore[arg-type]
+        height, width = self.sides
+        return replace(self, height=height, width=width, size=None)
 
     @property
     def takes(self) -> str:

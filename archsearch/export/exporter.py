@@ -2,12 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from archsearch.export.formats import FORMATS, NUMBERS, WHOLE, Format, Order, mi
 from archsearch.export.graph import PROBABILITIES, serving
 from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
+from archsearch.export.runtimes import read_keras
 from archsearch.export.source import Source
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
 from archsearch.search.folder import write_whole
@@ -52,13 +52,7 @@ def chosen(formats: Sequence[str], numbers: str) -> list[str]:
     return list(dict.fromkeys(formats))
 
 
-def export(
-    source: Source,
-    formats: Sequence[str],
-    out: Path,
-    numbers: str = WHOLE,
-    tell: Callable[[Certificate], None] = lambda made: None,
-) -> list[Certificate]:
+def export(source: Source, formats: Sequence[str], out: Path, numbers: str = WHOLE) -> list[Certificate]:
     """Writes a saved model in other formats and proves that each gives the same answers.
 
     Args:
@@ -67,7 +61,6 @@ def export(
         out: Folder for the files; made if it is not there. What is already there under the same name is replaced once
             the new one is proven.
         numbers: How weights are kept: `float32`, `float16`, `int8` or `dynamic`.
-        tell: Told each file that is proven.
 
     Returns:
         One certificate a file that was written.
@@ -80,14 +73,13 @@ def export(
     names = chosen(formats, numbers)
     _require_same(out, source)
     with known(source.code):
-        model = _load(source.file)
+        model = read_keras(source.file)
         probe = _probe(model, source)
         out.mkdir(parents=True, exist_ok=True)
         made = []
         for name in names:
             made.append(_export_one(FORMATS[name], name, model, source, probe, out, numbers))
             _record(out, source, made[-1])
-            tell(made[-1])
     return made
 
 
@@ -103,7 +95,7 @@ def _export_one(
         written = beside / path.name
         description = kind.described(source.description, numbers)
         if description.size is None:
-            probe = replace(probe, odd=None, odd_expected=None)
+            probe = replace(probe, odd=None)
         _write(kind, name, Order(model, description, written, numbers, source.calibration))
         certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
         _remove(path)
@@ -119,7 +111,7 @@ def _probe(model: keras.Model, source: Source) -> Probe:
         return Probe(source.images, expected, source.labels)
     odd = source.images[:ODD].repeat(2, axis=1).repeat(3, axis=2)[:, 1:, :-2]
     resized = serving(model, source.description)(odd)[PROBABILITIES]
-    return Probe(source.images, expected, source.labels, odd, np.asarray(resized, np.float32))
+    return Probe(source.images, expected, source.labels, (odd, np.asarray(resized, np.float32)))
 
 
 def _write(kind: Format, name: str, order: Order) -> None:
@@ -174,19 +166,6 @@ def _meant(name: str) -> str:
 def _place(made: Certificate) -> tuple[int, int]:
     """In the order of the formats, and of each the whole one first."""
     return list(FORMATS).index(made.format), NUMBERS.index(made.numbers)
-
-
-def _load(file: Path) -> keras.Model:
-    if not file.is_file():
-        raise InputError(f"{file}: there is no model here yet; retrain the study first")
-    if not is_zipfile(file):
-        raise InputError(f"{file}: cannot be loaded: it is damaged, or no .keras file")
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # whatever a stranger's file makes Keras raise
-        raise InputError(
-            f"{file}: cannot be loaded: {first_line(error)}; layers of a HyperModel's own code need --trust-code"
-        ) from error
 
 
 def _remove(path: Path) -> None:

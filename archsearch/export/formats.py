@@ -6,19 +6,15 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from archsearch.export.description import Description, pack
 from archsearch.export.graph import IMAGE, serving, specification
-
-Pixels = NDArray[np.uint8]
+from archsearch.export.runtimes import Pixels, to_install
 
 WHOLE = "float32"
 """Numbers as they were trained."""
@@ -189,6 +185,5 @@ FORMATS = {
 def missing(name: str) -> str:
     """What to do so that a format can be written; empty if it can."""
     module = FORMATS[name].module
-    if module is None or find_spec(module[0]) is not None:
-        return ""
-    return f"{name}: needs {module[0]}; install it with: pip install 'archsearch[{module[1]}]'"
+    needs = to_install(*module) if module else ""
+    return needs and f"{name}: {needs}"

@@ -18,14 +18,11 @@ from typing import Any
 import numpy as np
 
 from archsearch.export.own_code import OwnCode, known
-from archsearch.export.runtimes import Model, Pixels, load
+from archsearch.export.runtimes import Model, Pixels, load, runtime_of
 
 WARM_UP = 5
 SECONDS, LEAST, MOST = 1.0, 20, 500
 """One image is asked for so long, but so many times at least and at most."""
-
-RUNTIMES = {".onnx": "onnxruntime", ".tflite": "ai_edge_litert", ".keras": "keras", "": "tensorflow"}
-PACKAGES = {"ai_edge_litert": "ai-edge-litert"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def measure(path: Path, images: Mapping[str, Pixels], answers: Path) -> Measured
     Raises:
         InputError: It cannot be loaded.
     """
-    runtime = RUNTIMES["" if path.is_dir() else path.suffix]
+    runtime = runtime_of(path).module
     import_module(runtime)
     began = time.perf_counter()
     model = load(path, threads=1)
@@ -59,7 +56,7 @@ def measure(path: Path, images: Mapping[str, Pixels], answers: Path) -> Measured
     memory = _peak_memory()
     found: dict[str, Any] = {name: model.predict(some) for name, some in images.items()}
     np.savez(answers, **found)
-    package = PACKAGES.get(runtime, runtime)
+    package = runtime.replace("_", "-")
     return Measured(
         load_seconds=load_seconds,
         latency=times[len(times) // 2],

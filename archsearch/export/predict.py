@@ -47,10 +47,9 @@ def predictions(model: Model, files: Sequence[Path]) -> Iterator[Prediction | Un
         InputError: The model does not say which size it takes.
     """
     described = model.description
-    height, width = described.size or described.height, described.size or described.width
-    if height is None or width is None:
+    if None in described.sides:
         raise InputError("the model takes images of any size and does not say which one it was trained on")
-    shape = (height, width, described.channels)
+    shape = described.shape()
     for some in _batches(files):
         read = [read_picture(file, shape) for file in some]
         good = [image for image in read if not isinstance(image, Unreadable)]

@@ -34,14 +34,13 @@ class Probe:
         images: (N, H, W, C) uint8.
         expected: `predict`'s probabilities, (N, classes) float32.
         labels: (N,) int, or None if the classes are not known.
+        odd: For a file that resizes, images of another size and what the model says to them as TensorFlow resizes them.
     """
 
     images: Pixels
     expected: Probabilities
     labels: NDArray[np.int32] | None
-    odd: Pixels | None = None
-    odd_expected: Probabilities | None = None
-    """The same of images of another size, for a file that resizes; as TensorFlow resizes them."""
+    odd: tuple[Pixels, Probabilities] | None = None
 
 
 def prove(path: Path, format: str, numbers: str, probe: Probe, code: OwnCode | None = None) -> Certificate:
@@ -57,7 +56,9 @@ def prove(path: Path, format: str, numbers: str, probe: Probe, code: OwnCode | N
     Raises:
         ExportError: It cannot be loaded, or its answers differ by more than they may.
     """
-    measured, answers, odd = _ask(path, format, probe, code)
+    asked = {"images": probe.images} | ({"odd": probe.odd[0]} if probe.odd else {})
+    measured, found = _ask(path, format, asked, code)
+    answers = found["images"]
     certificate = Certificate(
         format=format,
         numbers=numbers,
@@ -76,8 +77,8 @@ def prove(path: Path, format: str, numbers: str, probe: Probe, code: OwnCode | N
         runtime=measured.runtime,
     )
     objection = object_to(certificate, answers)
-    if not objection and odd is not None and probe.odd_expected is not None:
-        objection = object_to_resizing(odd, probe.odd_expected)
+    if not objection and probe.odd:
+        objection = object_to_resizing(found["odd"], probe.odd[1])
     if objection:
         raise ExportError(f"{format}: {objection}; it was not kept")
     return certificate
@@ -125,11 +126,10 @@ def _lost(answers: Probabilities, probe: Probe) -> float:
 
 
 def _ask(
-    path: Path, format: str, probe: Probe, code: OwnCode | None
-) -> tuple[Measured, Probabilities, Probabilities | None]:
+    path: Path, format: str, asked: dict[str, Any], code: OwnCode | None
+) -> tuple[Measured, dict[str, Probabilities]]:
     with TemporaryDirectory() as folder, environment(TENSORFLOW | ONE_THREAD):
         images, answers = Path(folder, "images.npz"), Path(folder, "answers.npz")
-        asked: dict[str, Any] = {"images": probe.images} | ({} if probe.odd is None else {"odd": probe.odd})
         np.savez(images, **asked)
         own = [str(code.folder), code.reference] if code else []
         # Without -P a file of the current folder could take the place of any module. In a session of its own it is not
@@ -139,9 +139,7 @@ def _ask(
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
             raise ExportError(f"{format}: the exported model cannot be used in its own runtime: {reason}")
-        found = np.load(answers)
-        odd = found["odd"] if "odd" in found.files else None
-        return Measured(**json.loads(done.stdout.splitlines()[-1])), found["images"], odd
+        return Measured(**json.loads(done.stdout.splitlines()[-1])), dict(np.load(answers))
 
 
 def _accuracy(answers: Probabilities, labels: NDArray[np.int32] | None) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
@@ -49,6 +50,21 @@ class Model:
             yield self.run(images[start : start + BATCH])
 
 
+@dataclass(frozen=True)
+class Runtime:
+    """What one kind of file is asked in.
+
+    Attributes:
+        module: What is imported for it.
+        load: Reads a file, to be asked with so many threads.
+        extra: Of archsearch, which brings the module; empty if none does.
+    """
+
+    module: str
+    load: Callable[[Path, int | None], Model]
+    extra: str = ""
+
+
 def load(path: Path, threads: int | None = None) -> Model:
     """Loads a file that was exported: `.onnx`, `.tflite`, `.keras`, or the folder of a SavedModel.
 
@@ -60,32 +76,56 @@ def load(path: Path, threads: int | None = None) -> Model:
     Raises:
         InputError: There is nothing, it is of no such kind, it is damaged, or its runtime is not installed.
     """
-    loader = _LOADERS.get("saved_model" if path.is_dir() else path.suffix)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file")
-    if loader is None or (path.is_dir() and not (path / "saved_model.pb").is_file()):
-        raise InputError(
-            f"{path}: is no model; expected a .onnx, .tflite or .keras file, or the folder of a SavedModel"
-        )
+    runtime = runtime_of(path)
+    if needs := to_install(runtime.module, runtime.extra):
+        raise InputError(f"{path}: {needs}")
     try:
         with environment(TENSORFLOW), stderr_to(os.devnull):  # where runtimes greet
-            return _checked(loader(path, threads), path)
+            return _checked(runtime.load(path, threads), path)
     except InputError:
         raise
     except Exception as error:  # on damaged files runtimes raise nearly anything
-        hint = (
-            "layers of a user's own need --trust-code"
-            if path.suffix == ".keras"
-            else "it may be damaged: export it anew"
+        raise InputError(f"{path}: cannot be loaded: {first_line(error)}; it may be damaged: export it anew") from error
+
+
+def runtime_of(path: Path) -> Runtime:
+    """What reads a file or folder. Raises InputError if there is nothing, or it is of no kind that is known."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    found = RUNTIMES.get("saved_model" if path.is_dir() else path.suffix)
+    if found is None or (path.is_dir() and not (path / "saved_model.pb").is_file()):
+        raise InputError(
+            f"{path}: is no model; expected a .onnx, .tflite or .keras file, or the folder of a SavedModel"
         )
-        raise InputError(f"{path}: cannot be loaded: {first_line(error)}; {hint}") from error
+    return found
+
+
+def to_install(module: str, extra: str = "") -> str:
+    """What to install for a module, by an extra of archsearch or its own name; empty if it is there."""
+    if find_spec(module) is not None:
+        return ""
+    package = f"'archsearch[{extra}]'" if extra else module
+    return f"needs {module}; install it with: pip install {package}"
+
+
+def read_keras(path: Path) -> Any:
+    """The Keras model of a `.keras` file, not compiled. Raises InputError if it cannot be loaded."""
+    import keras
+
+    if not is_zipfile(path):
+        raise InputError(f"{path}: cannot be loaded: it is damaged, or no .keras file")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever a stranger's file makes Keras raise
+        raise InputError(
+            f"{path}: cannot be loaded: {first_line(error)}; layers of a user's own need --trust-code"
+        ) from error
 
 
 def _checked(model: Model, path: Path) -> Model:
     """Raises InputError if it does not give as many probabilities as it says it has classes."""
     described = model.description
-    sides = (described.height or described.size or 32, described.width or described.size or 32)
-    answers = model.run(np.zeros((1, *sides, described.channels), np.uint8))
+    answers = model.run(np.zeros((1, *described.shape()), np.uint8))
     if answers.shape != (1, len(described.classes)):
         raise InputError(
             f"{path}: gives {'×'.join(map(str, answers.shape))} numbers for an image, expected the probabilities of "
@@ -95,7 +135,6 @@ def _checked(model: Model, path: Path) -> Model:
 
 
 def _load_onnx(path: Path, threads: int | None) -> Model:
-    _require("onnxruntime", path, "onnx")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -113,7 +152,6 @@ def _load_onnx(path: Path, threads: int | None) -> Model:
 
 
 def _load_litert(path: Path, threads: int | None) -> Model:
-    _require("ai_edge_litert", path, "litert")
     with contextlib.redirect_stdout(io.StringIO()):
         from ai_edge_litert.interpreter import Interpreter
 
@@ -136,7 +174,6 @@ def _load_litert(path: Path, threads: int | None) -> Model:
 
 
 def _load_saved_model(path: Path, threads: int | None) -> Model:
-    _require("tensorflow", path, "")
     import tensorflow as tf
 
     _limit(threads)
@@ -150,31 +187,21 @@ def _load_saved_model(path: Path, threads: int | None) -> Model:
 
 
 def _load_keras(path: Path, threads: int | None) -> Model:
-    _require("keras", path, "")
-    import keras
-
-    if not is_zipfile(path):
-        raise InputError(f"{path}: cannot be loaded: it is damaged, or no .keras file")
     _limit(threads)
-    model = keras.saving.load_model(path, compile=False)
+    model = read_keras(path)
     return Model(
         unpack(path) or _seen(model.input_shape, model.output_shape[-1]),
         lambda images: np.asarray(model(images, training=False), np.float32),
     )
 
 
-_LOADERS: dict[str, Callable[[Path, int | None], Model]] = {
-    ".onnx": _load_onnx,
-    ".tflite": _load_litert,
-    ".keras": _load_keras,
-    "saved_model": _load_saved_model,
+RUNTIMES = {
+    ".onnx": Runtime("onnxruntime", _load_onnx, "onnx"),
+    ".tflite": Runtime("ai_edge_litert", _load_litert, "litert"),
+    ".keras": Runtime("keras", _load_keras),
+    "saved_model": Runtime("tensorflow", _load_saved_model),
 }
-
-
-def _require(module: str, path: Path, extra: str) -> None:
-    if find_spec(module) is None:
-        install = f"pip install 'archsearch[{extra}]'" if extra else f"pip install {module}"
-        raise InputError(f"{path}: needs {module}; install it with: {install}")
+"""By a file's suffix; the folder of a SavedModel has none."""
 
 
 def _limit(threads: int | None) -> None:

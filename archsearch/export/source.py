@@ -76,8 +76,7 @@ def of_file(file: Path, data: Dataset | None) -> Source:
     """
     described = load(file).description
     if data is None:
-        shape = (described.height or described.size or 32, described.width or described.size or 32, described.channels)
-        pixels = np.random.default_rng(0).integers(0, 256, (CALIBRATION, *shape)).astype(np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (CALIBRATION, *described.shape())).astype(np.uint8)
         return Source(file, described, pixels, None, f"{len(pixels)} images of random pixels", pixels)
     fitting(file, described, data)
     kind, chosen = ("test", data.test) if data.test is not None else ("training", data.train)
@@ -90,8 +89,7 @@ def of_file(file: Path, data: Dataset | None) -> Source:
 def fitting(file: Path, described: Description, data: Dataset) -> None:
     """Raises InputError if a model does not take such images, or has other classes."""
     found = data.train.images.shape[1:]
-    sides = (described.height or described.size or found[0], described.width or described.size or found[1])
-    taken = (*sides, described.channels)
+    taken = described.shape(*found[:2])
     if found != taken or len(data.classes) != len(described.classes):
         raise InputError(
             f"{file}: takes images {_shape(taken)} of {len(described.classes)} classes, and {data.source} has "

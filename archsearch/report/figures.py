@@ -91,7 +91,7 @@ def learning_curves(data: ReportData) -> go.Figure:
     figure.update_xaxes(dtick=1 if 3 <= most <= 12 else None, rangemode="tozero")
     figure.update_xaxes(title="epochs", row=2, col=1)
     figure.update_annotations(x=0.0, xanchor="left", font={"size": 13})
-    return _plain(figure, height=620)
+    return plain(figure, height=620)
 
 
 def known_costs(data: ReportData) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def score_against(data: ReportData, cost: str) -> go.Figure:
     dtick = "D2" if places and max(places) < 100 * min(places) else None
     figure.update_xaxes(type="log", title=title, tickformat="~s", dtick=dtick)
     _score_axis(figure, [row.score + sign * (row.standard_error or 0.0) for row in drawn for sign in (-1, 1)])
-    return _plain(figure, height=420)
+    return plain(figure, height=420)
 
 
 def best_so_far(data: ReportData) -> go.Figure:
@@ -170,7 +170,7 @@ def best_so_far(data: ReportData) -> go.Figure:
     )
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
     _score_axis(figure, [finish.score for finish in (*dots, *steps)])
-    return _plain(figure, height=360)
+    return plain(figure, height=360)
 
 
 def races(studies: Mapping[str, ReportData]) -> go.Figure:
@@ -189,7 +189,7 @@ def races(studies: Mapping[str, ReportData]) -> go.Figure:
         )
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
     _score_axis(figure, [finish.best for data in studies.values() for finish in data.progress])
-    return _plain(figure, height=420)
+    return plain(figure, height=420)
 
 
 def story(tale: Story) -> go.Figure:
@@ -217,7 +217,7 @@ def story(tale: Story) -> go.Figure:
     margin = max(0.25 * (high - low), 0.002)
     figure.update_yaxes(tickformat=".1%", range=[low - margin, high + margin])
     figure.update_xaxes(type="category")
-    return _plain(figure, height=380)
+    return plain(figure, height=380)
 
 
 def importances(data: ReportData) -> go.Figure:
@@ -233,7 +233,7 @@ def importances(data: ReportData) -> go.Figure:
     )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", type="category")
-    return _plain(figure, height=60 + 26 * len(known)).update_layout(margin={"t": 8, "b": 36}, bargap=0.35)
+    return plain(figure, height=60 + 26 * len(known)).update_layout(margin={"t": 8, "b": 36}, bargap=0.35)
 
 
 def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
@@ -260,7 +260,7 @@ def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
         tickformat="~g" if parameter.log and not options else None,
     )
     _score_axis(figure, [scores[trial] for trial in drawn])
-    return _plain(figure, height=260).update_layout(margin={"b": 60, "t": 12}, showlegend=False)
+    return plain(figure, height=260).update_layout(margin={"b": 60, "t": 12}, showlegend=False)
 
 
 def parallel(data: ReportData) -> go.Figure:
@@ -293,7 +293,7 @@ def parallel(data: ReportData) -> go.Figure:
             )
     figure.update_yaxes(visible=False, range=[-0.12, 1.12])
     figure.update_xaxes(type="category", tickangle=-25)
-    return _plain(figure, height=420).update_layout(margin={"l": 40, "r": 40, "t": 12, "b": 110})
+    return plain(figure, height=420).update_layout(margin={"l": 40, "r": 40, "t": 12, "b": 110})
 
 
 def timeline(data: ReportData) -> go.Figure:
@@ -315,7 +315,7 @@ def timeline(data: ReportData) -> go.Figure:
     workers = 1 + max((span.worker for span in data.timeline), default=0)
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", type="category")
-    return _plain(figure, height=140 + 34 * workers).update_layout(barmode="overlay", bargap=0.25)
+    return plain(figure, height=140 + 34 * workers).update_layout(barmode="overlay", bargap=0.25)
 
 
 def confusion(data: ReportData) -> go.Figure:
@@ -342,7 +342,7 @@ def confusion(data: ReportData) -> go.Figure:
     )
     figure.update_xaxes(title="taken for", type="category", side="top")
     figure.update_yaxes(title={"text": "class", "standoff": 12}, type="category", autorange="reversed")
-    figure = _plain(figure, height=min(160 + 34 * len(names), 720))
+    figure = plain(figure, height=min(160 + 34 * len(names), 720))
     return figure.update_layout(margin={"t": 84, "b": 16})
 
 
@@ -373,7 +373,21 @@ def calibration(data: ReportData) -> go.Figure:
     )
     figure.update_xaxes(title="confidence", tickformat=".0%", range=[-0.02, 1.04])
     figure.update_yaxes(title={"text": "right", "standoff": 12}, tickformat=".0%", range=[-0.02, 1.04])
-    return _plain(figure, height=360)
+    return plain(figure, height=360)
+
+
+def plain(figure: go.Figure, height: int) -> go.Figure:
+    """What all figures of the page have in common: only data is drawn, the page has the paper and the ink."""
+    return figure.update_layout(
+        template="none",
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 56, "r": 8, "t": 28, "b": 84},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+        hovermode="closest",
+        dragmode=False,
+    )
 
 
 def _verdict(data: ReportData) -> Verdict:
@@ -472,16 +486,3 @@ def _bars(errors: Sequence[float | None], colour: str) -> dict[str, object]:
         "thickness": 1,
         "width": 0,
     }
-
-
-def _plain(figure: go.Figure, height: int) -> go.Figure:
-    return figure.update_layout(
-        template="none",
-        height=height,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 56, "r": 8, "t": 28, "b": 84},
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
-        hovermode="closest",
-        dragmode=False,
-    )

@@ -128,6 +128,11 @@ class StressReport(_Data):
         return sum(self.counts)
 
     @property
+    def strengths(self) -> int:
+        """How many each corruption has."""
+        return len(self.corruptions[0].levels)
+
+    @property
     def robustness(self) -> float:
         """Mean accuracy over all corruptions and strengths, 0 to 1.
 
@@ -167,11 +172,10 @@ def stress_sentence(report: StressReport) -> str:
 
 def robustness_sentence(report: StressReport) -> str:
     """The score, what it is the mean of, and what it is to be compared with."""
-    kinds, strengths = len(report.corruptions), len(report.corruptions[0].levels)
     return (
-        f"Robustness {_percent(report.robustness)}: mean accuracy over {kinds} things that happen to images, at "
-        f"{strengths} strengths each; {_percent(report.clean.accuracy)} of the same {report.images:,} images are named "
-        "right as they are."
+        f"Robustness {_percent(report.robustness)}: mean accuracy over {len(report.corruptions)} things that happen to "
+        f"images, at {report.strengths} strengths each; {_percent(report.clean.accuracy)} of the same "
+        f"{report.images:,} images are named right as they are."
     )
 
 
@@ -187,8 +191,7 @@ def calibration_sentence(report: StressReport) -> str:
 
 def stress_rows(report: StressReport) -> Rows:
     """A row a corruption: the accuracy at each strength, and their mean."""
-    strengths = range(1, len(report.corruptions[0].levels) + 1)
-    heads = ("", *(f"strength {number}" for number in strengths), "mean")
+    heads = ("", *(f"strength {number}" for number in range(1, report.strengths + 1)), "mean")
     rows = (
         (
             endured.name,

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from archsearch.report.figures import PALETTE, QUIET
+from archsearch.report.figures import PALETTE, QUIET, plain
 from archsearch.report.stress import StressReport
 
 
@@ -20,7 +20,7 @@ def stress_curves(report: StressReport) -> go.Figure:
             text=["clean", *(level.said for level in endured.levels)],
             hovertemplate="%{text}: %{y:.1%}<extra></extra>",
         )
-    strengths = len(report.corruptions[0].levels)
+    strengths = report.strengths
     figure.add_scatter(
         x=[0, strengths],
         y=[1 / len(report.classes)] * 2,
@@ -31,13 +31,4 @@ def stress_curves(report: StressReport) -> go.Figure:
     )
     figure.update_xaxes(title="strength", dtick=1, range=[-0.1, strengths + 0.1])
     figure.update_yaxes(title={"text": "right", "standoff": 12}, tickformat=".0%", range=[-0.02, 1.04])
-    return figure.update_layout(
-        template="none",
-        height=440,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 56, "r": 8, "t": 12, "b": 100},
-        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
-        hovermode="closest",
-        dragmode=False,
-    )
+    return plain(figure, height=440).update_layout(margin={"t": 12, "b": 100})

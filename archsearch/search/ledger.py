@@ -102,15 +102,13 @@ class Ledger:
             return
         for trial in self.study.get_trials(deepcopy=False):
             known = self.records.get(trial.number)
-            is_ours = trial.number in self.running
-            if is_ours and trial.state.is_finished():
+            if trial.number in self.running and trial.state.is_finished():
                 logger.warning("trial %d was taken over by another coordinator", trial.number)
                 del self.running[trial.number]
-            elif (
-                is_ours or (known is not None and known.state != "running") or record.ATTRIBUTE not in trial.user_attrs
-            ):
+            if trial.number in self.running or (known is not None and known.state != "running"):
                 continue
-            self.records[trial.number] = TrialRecord.model_validate(trial.user_attrs[record.ATTRIBUTE])
+            if record.ATTRIBUTE in trial.user_attrs:
+                self.records[trial.number] = TrialRecord.model_validate(trial.user_attrs[record.ATTRIBUTE])
         self.records = {each.number: each for each in record.joined(self.all())}
 
     @contextmanager

@@ -19,6 +19,12 @@ def test_what_it_takes_in_words() -> None:
     assert Description(("a",), None, None, 3, size=32).takes == "uint8 pixels (N, any, any, 3)"
 
 
+def test_the_shape_of_an_image_that_it_takes() -> None:
+    resizing = Description(("a",), None, None, 3, size=16)
+    assert resizing.shape(9, 9) == resizing.fixed.shape(9, 9) == (16, 16, 3)
+    assert Description(("a",), 6, None, 1).shape(9, 8) == (6, 8, 1)
+
+
 def test_it_travels_in_a_saved_model(tmp_path: Path) -> None:
     assert unpack(tmp_path) is None
     pack(tmp_path, DESCRIBED)
