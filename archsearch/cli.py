@@ -102,6 +102,13 @@ def search(
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step; only for a HyperModel.", show_default="128")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="postgresql://user@host/database, for several machines that search together.",
+            show_default="a file in the study's folder",
+        ),
+    ] = None,
     trial_timeout: Annotated[
         str, typer.Option(help="Time without a training step after which a trial has failed: 90s, 10m, 1h.")
     ] = "10m",
@@ -135,6 +142,7 @@ def search(
         first_rung=first_rung,
         finalists=finalists,
         prefer=prefer,
+        storage=storage,
         trial_timeout=parse_duration(trial_timeout, "trial-timeout"),
         objectives=tuple(name.strip() for name in objective.split(",")),
     )

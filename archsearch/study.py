@@ -32,10 +32,11 @@ from archsearch.search.certificate import read_exports
 from archsearch.search.config import cores
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain, write_whole
-from archsearch.search.ledger import PLAN, SESSIONS
+from archsearch.search.ledger import PLAN
 from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
+from archsearch.search.sessions import sessions_of, spent
 from archsearch.search.storage import open_study
 from archsearch.space.code import trust, trusted_folder, untrusted
 from archsearch.space.hyper import locate, names_hypermodel
@@ -313,9 +314,9 @@ class Study:
         if budget.seconds is None or best is None:
             return None
         image = image_seconds(best) or 0.0
-        sessions: list[list[float]] = open_study(self.folder).user_attrs.get(SESSIONS, [])
-        spent = sum(end - start for start, end in sessions) + (time.time() - sessions[-1][1] if sessions else 0.0)
-        left = budget.seconds - spent - closing_seconds(budget.seconds, image, self.info.test_images)
+        sessions = sessions_of(open_study(self.folder).user_attrs)
+        since = time.time() - max((session.seen for session in sessions), default=time.time())
+        left = budget.seconds - spent(sessions) - since - closing_seconds(budget.seconds, image, self.info.test_images)
         return time.monotonic() + left
 
     def export(

@@ -53,6 +53,7 @@ def command_line(info: StudyInfo) -> str:
         "finalists": info.finalists,
         "objective": ",".join(info.objectives) if len(info.objectives) > 1 else None,
         "prefer": info.prefer if info.prefer != "accuracy" else None,
+        "storage": info.storage,
         "out": info.out,
     }
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]

@@ -54,6 +54,7 @@ class SearchConfig:
         objectives: What is wanted: `accuracy` first, then what is to be small (`parameters`, `flops`, `latency`), or
             large (`robustness`).
         trial_timeout: Seconds without a training step after which a trial has failed.
+        storage: Address of a PostgreSQL database that other machines search from, too; None is a file in the folder.
         began: When all this began, in seconds since 1970.
 
     Raises:
@@ -79,6 +80,7 @@ class SearchConfig:
     prefer: str = "accuracy"
     objectives: tuple[str, ...] = (ACCURACY,)
     trial_timeout: float = TRIAL_TIMEOUT
+    storage: str | None = field(default=None, repr=False)  # it may hold a password
     began: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:

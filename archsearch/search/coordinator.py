@@ -210,8 +210,8 @@ class Coordinator:
                 self._ended = "interrupted"
             elif self._seconds_left() <= 0:
                 begun = any(each.started >= self.began for each in self._all())
-                again = self._ledger.earlier and not begun
-                self._ended = "the time was spent already" if again else "the time is spent"
+                before = not begun and not self._ledger.is_first
+                self._ended = "the time was spent already" if before else "the time is spent"
             elif not self._running and not self._ledger.others_run and self._to_confirm() is None:
                 self._ended = self._start_no_more()
         return self._ended

@@ -3,7 +3,7 @@
 reports/<study>/
 ├── study.json       what the study is: `StudyInfo`
 ├── space.yaml       the space as it was; space.py for a HyperModel; code that it names
-├── journal.log      the Optuna study
+├── journal.log      the Optuna study, unless it is in a database
 ├── story.json       what `explain` has measured, once it was run
 ├── report.html, report.json, leaderboard.csv
 ├── figures/         the report's figures as files, once they were asked for
@@ -62,6 +62,8 @@ class StudyInfo(_Info):
         objectives: What is wanted: accuracy, and what is to be small.
         prefer: Which of the best wins: `accuracy`, or `small`.
         versions: Of Python and the libraries that the search began with.
+        storage: Address of the database that holds the trials, without its password; None is the journal.
+        name: Of the study in its storage.
         commit: Of the Git repository that it was begun in, with `+` if that had changes; empty outside of one.
     """
 
@@ -94,6 +96,8 @@ class StudyInfo(_Info):
     objectives: tuple[str, ...] = ("accuracy",)
     prefer: str = "accuracy"
     versions: dict[str, str] = {}
+    storage: str | None = None
+    name: str = "archsearch"
     commit: str = ""
 
 

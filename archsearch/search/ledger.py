@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -15,14 +16,13 @@ from archsearch.search import record, recovery
 from archsearch.search.company import Alone, Company
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.recovery import finished_folds
+from archsearch.search.sessions import PREFIX, Session, sessions_of, spent
 from archsearch.search.storage import enqueue, retried_by, same_again
 from archsearch.space.sample import Scalar
 from archsearch.training.job import Cause, Report
 
 logger = logging.getLogger(__name__)
 
-SESSIONS = "sessions"
-"""Study attribute: when the search ran, as [start, last sign of life] in seconds since 1970."""
 PLAN = "plan"
 """Study attribute: the `Plan` as JSON."""
 GONE = "its coordinator is gone"
@@ -49,7 +49,8 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.records = {kept.number: kept for kept in record.read(self.study)}
-        self.earlier: list[list[float]] = self.study.user_attrs.get(SESSIONS, [])
+        self._session = f"{PREFIX}{uuid4().hex}"
+        self._others = sessions_of(self.study.user_attrs)
         self._looked = time.monotonic()
         # Clocks are set, and that is no reason to end early or late.
         self._zero = time.monotonic() - max(0.0, time.time() - self.began)
@@ -100,6 +101,8 @@ class Ledger:
         self._looked = time.monotonic()
         if not self.company.pause:
             return
+        attributes = self.study.user_attrs
+        self._others = sessions_of({name: kept for name, kept in attributes.items() if name != self._session})
         for trial in self.study.get_trials(deepcopy=False):
             known = self.records.get(trial.number)
             if trial.number in self.running and trial.state.is_finished():
@@ -213,11 +216,17 @@ class Ledger:
 
     def sign_of_life(self) -> None:
         """Keeps that the search still runs."""
-        self.study.set_user_attr(SESSIONS, [*self.earlier, [self.began, self.began + self._elapsed()]])
+        self.study.set_user_attr(self._session, self._own)
 
     def seconds(self) -> float:
-        """That the study has been searched, earlier sessions included."""
-        return sum(end - start for start, end in self.earlier) + self._elapsed()
+        """That the study has been searched, by whomever and whenever."""
+        return spent([*self._others, self._own])
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._zero
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody has searched before."""
+        return not self._others
+
+    @property
+    def _own(self) -> Session:
+        return Session(self.began, self.began + time.monotonic() - self._zero)
