@@ -161,7 +161,10 @@ def search(
         if study.best() is None:
             study.report()
             typer.echo(f"report: {study.folder.report}")
-        if not interrupted():
+        elsewhere = "" if interrupted() else study.retrained_elsewhere()
+        if elsewhere:
+            typer.echo(f"the winner is retrained elsewhere: {elsewhere}")
+        elif not interrupted():
             _retrain(study, interrupted, study.retrained_by(config.budget))
         if interrupted():
             study.report()

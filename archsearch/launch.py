@@ -1,8 +1,11 @@
 """Launches a search: begins a study, or goes on with one."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 
 import optuna
@@ -13,16 +16,19 @@ from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, StudyError
 from archsearch.interop.candidates import HyperCandidates, hyper_recipe
+from archsearch.search.address import parse_address
 from archsearch.search.candidates import Candidates, SpaceCandidates
+from archsearch.search.company import Alone, Company
 from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
+from archsearch.search.database import Database, open_database
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
 from archsearch.search.images import SearchImages
 from archsearch.search.provenance import commit, versions
-from archsearch.search.recovery import recover
+from archsearch.search.recovery import recover, requeue
 from archsearch.search.samplers import PRUNERS, SAMPLERS
-from archsearch.search.storage import create_study, open_study
+from archsearch.search.storage import STUDY_NAME, create_study, enqueue, know, open_storage, open_study
 from archsearch.space.check import check_space
 from archsearch.space.code import untrusted
 from archsearch.space.hyper import names_hypermodel
@@ -61,9 +67,9 @@ def run_search(
     folder = StudyFolder(config.out)
     _check_folder(folder, info)
     config.out.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        study = _open_or_create(folder, info, candidates)
-        study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials))
+    with _joined(config, folder, info, candidates, interrupted) as (study, company):
+        # Coordinators that begin at the same time are not to draw the same.
+        study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials) + study.user_attrs.get(JOINED, 0))
         study.pruner = PRUNERS[config.pruner]()
         ended = Coordinator(
             study=study,
@@ -78,6 +84,7 @@ def run_search(
             objectives=config.objectives,
             watch=watch,
             interrupted=interrupted,
+            company=company,
         ).run()
     return Study(config.out), ended
 
@@ -162,10 +169,17 @@ def _describe(config: SearchConfig, candidates: Candidates, data: Dataset, split
         objectives=config.objectives,
         prefer=config.prefer,
         versions=versions(),
+        storage=None if config.storage is None else parse_address(config.storage).shown,
+        name=STUDY_NAME if config.storage is None else config.out.resolve().name,
         commit=commit(Path.cwd()),
     )
 
 
+LAST_WAIT_SECONDS = 600.0
+INFO = "study"
+"""Study attribute in a database: its `StudyInfo` as JSON."""
+JOINED, SEEDS_APART = "joined", 100_003
+"""Study attribute in a database: what the next coordinator adds to the sampler's seed; more than a study has trials."""
 SAME = {
     "space_hash": "the search space has changed",
     "size": "--size has changed",
@@ -179,6 +193,7 @@ SAME = {
     "finalists": "--finalists has changed",
     "objectives": "--objective has changed",
     "folds_hash": "the split into folds has changed",
+    "storage": "--storage has changed",
 }
 """What must be as it was when a study began for it to go on, and what to say when it is not."""
 
@@ -190,19 +205,51 @@ def _is_beginning(name: str) -> bool:
 
 def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
     if folder.info.is_file():
-        before = folder.read_info()
-        changed = [name for name in SAME if getattr(before, name) != getattr(info, name)]
-        if changed:
-            name = changed[0]
-            raise StudyError(
-                f"{folder.path}: holds a study of '{before.space}' on {before.data}, and {SAME[name]} since it began "
-                f"(found {getattr(info, name)}, expected {getattr(before, name)}); "
-                "choose another --out, or give what it began with"
-            )
+        _check_same(str(folder.path), folder.read_info(), info)
     elif folder.path.is_dir() and any(not _is_beginning(file.name) for file in folder.path.iterdir()):
         raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
     elif folder.path.exists() and not folder.path.is_dir():
         raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
+
+
+def _check_same(where: str, before: StudyInfo, info: StudyInfo) -> None:
+    for name, why in SAME.items():
+        if getattr(before, name) != getattr(info, name):
+            raise StudyError(
+                f"{where}: holds a study of '{before.space}' on {before.data}, and {why} since it began "
+                f"(found {getattr(info, name)}, expected {getattr(before, name)}); "
+                "choose another --out, or give what it began with"
+            )
+
+
+@contextmanager
+def _joined(
+    config: SearchConfig,
+    folder: StudyFolder,
+    info: StudyInfo,
+    candidates: Candidates,
+    interrupted: Callable[[], bool],
+) -> Iterator[tuple[optuna.Study, Company]]:
+    """The study, begun if nobody has, and who else searches it."""
+    if config.storage is None:
+        with locked(folder):
+            yield _open_or_create(folder, info, candidates), Alone()
+        return
+    address = parse_address(config.storage)
+    know(address)
+    with closing(open_database(address, info.name, _patience(config, interrupted))) as database:
+        with database.turn():
+            study = _join(database, info, candidates)
+        if not folder.info.is_file():
+            _keep(folder, info, candidates)
+        yield study, database
+
+
+def _patience(config: SearchConfig, interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether to go on waiting for a database: past the end of the budget only for what is finished by then."""
+    seconds = config.budget.seconds
+    until = inf if seconds is None else time.monotonic() + seconds + LAST_WAIT_SECONDS
+    return lambda: not interrupted() and time.monotonic() < until
 
 
 def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates) -> optuna.Study:
@@ -213,9 +260,31 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates
         return study
     # study.json comes last: without it there is no study, and the next start begins afresh.
     folder.journal.unlink(missing_ok=True)
-    study = create_study(folder, info.objectives)
-    study.enqueue_trial(dict(candidates.baseline))
+    study = create_study(open_storage(folder), info.name, info.objectives)
+    enqueue(study, candidates.baseline)
+    _keep(folder, info, candidates)
+    return study
+
+
+def _join(database: Database, info: StudyInfo, candidates: Candidates) -> optuna.Study:
+    """The study in a database; within a turn."""
+    if info.name in optuna.get_all_study_names(database.storage):
+        study = optuna.load_study(study_name=info.name, storage=database.storage)
+        kept = study.user_attrs.get(INFO)
+        if kept is None:
+            raise StudyError(f"{database.address}: holds another study named '{info.name}'; choose another --out")
+        begun = StudyInfo.model_validate(kept).model_copy(update={"storage": info.storage})
+        _check_same(str(database.address), begun, info)
+        requeue(study)
+    else:
+        study = create_study(database.storage, info.name, info.objectives)
+        study.set_user_attr(INFO, info.model_dump(mode="json"))
+        enqueue(study, candidates.baseline)
+    study.set_user_attr(JOINED, study.user_attrs.get(JOINED, 0) + SEEDS_APART)
+    return study
+
+
+def _keep(folder: StudyFolder, info: StudyInfo, candidates: Candidates) -> None:
     for name, text in candidates.copies.items():
         write_whole(folder.path / name, text)
     write_whole(folder.info, info.model_dump_json(indent=2))
-    return study

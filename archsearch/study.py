@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from filelock import FileLock, Timeout
@@ -37,7 +38,7 @@ from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
 from archsearch.search.sessions import sessions_of, spent
-from archsearch.search.storage import open_study
+from archsearch.search.storage import database_of, open_study
 from archsearch.space.code import trust, trusted_folder, untrusted
 from archsearch.space.hyper import locate, names_hypermodel
 from archsearch.space.load import load_space
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
     from archsearch.search.certificate import Certificate
 
 logger = logging.getLogger(__name__)
+
+
+RETRAINED = "retrained"
+"""Study attribute in a database: the trial that is the winner, and where it is retrained."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +244,24 @@ class Study:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
             return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, until)
+
+    def retrained_elsewhere(self) -> str:
+        """Claims the winner of a study that several machines have searched, so that one of them retrains and tests it.
+
+        Returns:
+            Where another one does it, or has done it; empty if it is to be done here.
+        """
+        info, best = self.info, self.best()
+        if info.storage is None or best is None:
+            return ""
+        here = f"{gethostname()}:{self.path.resolve()}"
+        with database_of(info.storage, info.name).turn():
+            study = open_study(self.folder)
+            trial, where = study.user_attrs.get(RETRAINED, (None, ""))
+            if trial == best.number and where != here:
+                return str(where)
+            study.set_user_attr(RETRAINED, (best.number, here))
+        return ""
 
     def replay(
         self,

@@ -29,7 +29,7 @@ from archsearch.search.images import SearchImages
 from archsearch.search.objectives import ACCURACY
 from archsearch.search.plan import Given
 from archsearch.search.samplers import PRUNERS, SAMPLERS
-from archsearch.search.storage import create_study
+from archsearch.search.storage import STUDY_NAME, create_study, open_storage
 from archsearch.space.architecture import Candidate, Task
 from archsearch.space.hyper import HyperCandidate
 from archsearch.space.load import load_space
@@ -176,7 +176,7 @@ def make_study(folder: StudyFolder, sampler: str, candidates: SpaceCandidates) -
         trials=None,
         seconds=DAY,
     )
-    study = create_study(folder, [ACCURACY])
+    study = create_study(open_storage(folder), STUDY_NAME, [ACCURACY])
     study.sampler = SAMPLERS[sampler](0)
     study.pruner = PRUNERS["halving"]()
     study.enqueue_trial(dict(candidates.baseline))

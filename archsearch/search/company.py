@@ -1,9 +1,10 @@
 """Other coordinators of the same study, as one of them sees them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+import optuna
 from optuna.trial import FrozenTrial
 
 
@@ -14,14 +15,18 @@ class Company(Protocol):
     def pause(self) -> float:
         """Seconds between two looks at what the others have done."""
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Only one coordinator at a time is in its turn: it draws and begins a trial, or begins none."""
+    def turn(self, seconds: float) -> AbstractContextManager[bool]:
+        """A block that one coordinator at a time is in: it draws and begins a trial, or begins none.
 
-    def beat(self, trials: Iterable[int]) -> None:
-        """Says that the coordinator of these trials (Optuna's ids) is alive."""
+        Args:
+            seconds: How long to wait for the others; the block is told whether it is ours then.
+        """
 
-    def lost(self) -> Sequence[FrozenTrial]:
-        """Running trials whose coordinator is gone; call it within a turn."""
+    def beat(self, trials: Collection[optuna.Trial]) -> None:
+        """Says that these trials are alive, all that run here; call it often."""
+
+    def dead(self, study: optuna.Study) -> list[FrozenTrial]:
+        """Running trials whose coordinator is gone; nothing is done to them."""
 
 
 class Alone:
@@ -29,13 +34,13 @@ class Alone:
 
     pause = 0.0
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Nothing to wait for."""
-        return nullcontext()
+    def turn(self, seconds: float) -> AbstractContextManager[bool]:
+        """It always is."""
+        return nullcontext(True)
 
-    def beat(self, trials: Iterable[int]) -> None:
+    def beat(self, trials: Collection[optuna.Trial]) -> None:
         """Nobody listens."""
 
-    def lost(self) -> Sequence[FrozenTrial]:
+    def dead(self, study: optuna.Study) -> list[FrozenTrial]:
         """None: what a dead coordinator left was taken up when this one began."""
-        return ()
+        return []

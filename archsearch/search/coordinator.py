@@ -250,9 +250,9 @@ class Coordinator:
         """As `_start`, while no other coordinator starts anything."""
         if time.monotonic() < self._next_turn:
             return False
-        with self._ledger.turn():
+        with self._ledger.turn() as ours:
             self._adopt()
-            started = self._start()
+            started = ours and self._start()
         self._next_turn = 0.0 if started else time.monotonic() + self.company.pause
         return started
 

@@ -12,6 +12,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from archsearch.errors import SearchError
 from archsearch.search import record, recovery
 from archsearch.search.company import Alone, Company
 from archsearch.search.record import State, TrialRecord
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 PLAN = "plan"
 """Study attribute: the `Plan` as JSON."""
 GONE = "its coordinator is gone"
+TURN_SECONDS = 2.0
 ENDED_FIRST = "the search ended before it did"
 
 
@@ -80,18 +82,23 @@ class Ledger:
         return any(r.state == "running" and r.number not in self.running for r in self.records.values())
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Begins trials while no other coordinator does, knowing what they have done; takes up what lost ones left."""
-        with self.company.turn():
-            if lost := self.company.lost():
-                recovery.end(self.study, lost, GONE)
-                recovery.requeue(self.study)
-            self._look()
-            yield
+    def turn(self) -> Iterator[bool]:
+        """Begins trials while no other coordinator does, knowing what they have done; takes up what dead ones left.
+
+        Yields:
+            Whether it is our turn: the others may take a while, and what trains here has to be listened to.
+        """
+        with self.company.turn(TURN_SECONDS) as ours:
+            if ours:
+                if dead := self.company.dead(self.study):
+                    recovery.end(self.study, dead, GONE)
+                    recovery.requeue(self.study)
+                self._look()
+            yield ours
 
     def listen(self) -> bool:
         """Says that this coordinator is alive, and looks at times at what others have done; whether it did."""
-        self.company.beat([trial._trial_id for trial in self.running.values()])
+        self.company.beat(self.running.values())
         if not self.company.pause or time.monotonic() - self._looked < self.company.pause:
             return False
         self._look()
@@ -150,6 +157,7 @@ class Ledger:
         seconds = sum(report.seconds for report in reports)
         begun = begun.model_copy(update={"reports": reports, "carried": carried, "seconds": seconds})
         self.running[begun.number] = trial
+        self.company.beat(self.running.values())
         self.records[begun.number] = begun
         record.write(trial, begun)
         return begun
@@ -209,7 +217,7 @@ class Ledger:
             for number in list(self.running):
                 self.end(number, "interrupted", ENDED_FIRST, TrialState.FAIL)
             self.sign_of_life()
-        except OSError as error:
+        except (OSError, SearchError) as error:
             logger.warning("%s: trials that were running are left so; the same command takes them up", error)
 
     # Time -------------------------------------------------------------------------------------------------------------

@@ -3,19 +3,25 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from archsearch.errors import StudyError
+from archsearch.search.address import Address, parse_address
+from archsearch.search.database import Database, open_database
 from archsearch.search.folder import StudyFolder
 from archsearch.search.journal import journal
 from archsearch.search.objectives import LARGE
 from archsearch.space.sample import Scalar
 
 optuna.logging.set_verbosity(logging.WARNING)
+# Heartbeats are kept by the coordinator (`Database.beat`).
+warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
 # The metrics' names have been called experimental for years.
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
@@ -29,10 +35,10 @@ def open_storage(folder: StudyFolder) -> JournalStorage:
     return JournalStorage(journal(folder))
 
 
-def create_study(folder: StudyFolder, objectives: Sequence[str]) -> optuna.Study:
+def create_study(storage: BaseStorage, name: str, objectives: Sequence[str]) -> optuna.Study:
     """A new study of these objectives, accuracy first: what is to be large is maximised, the others are minimised."""
     directions = [StudyDirection.MAXIMIZE if name in LARGE else StudyDirection.MINIMIZE for name in objectives]
-    study = optuna.create_study(storage=open_storage(folder), study_name=STUDY_NAME, directions=directions)
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     study.set_metric_names(list(objectives))
     return study
 
@@ -61,10 +67,30 @@ def retried_by(trial: optuna.Trial) -> int | None:
 
 
 def open_study(folder: StudyFolder) -> optuna.Study:
-    """The study in `folder`, to read from it.
+    """The study of `folder`, to read from it, in its journal or in the database that it names.
 
     Raises:
         StudyError: `folder` holds no study.
+        InputError: The database cannot be reached, or holds it no more.
     """
-    folder.read_info()
-    return optuna.load_study(storage=open_storage(folder), study_name=STUDY_NAME)
+    info = folder.read_info()
+    if info.storage is None:
+        return optuna.load_study(storage=open_storage(folder), study_name=info.name)
+    try:
+        return optuna.load_study(storage=database_of(info.storage, info.name).storage, study_name=info.name)
+    except KeyError:
+        raise StudyError(f"{info.storage}: holds no study '{info.name}' any more, which {folder.path} is of") from None
+
+
+_known: dict[str, Address] = {}
+
+
+def know(address: Address) -> None:
+    """Keeps the password of a database for as long as this process lives: studies that lie in it do not have it."""
+    _known[address.shown] = address
+
+
+@cache
+def database_of(storage: str, name: str) -> Database:
+    """The database that a study in it names, to read from it; opened once."""
+    return open_database(_known.get(storage) or parse_address(storage), name, lambda: False)

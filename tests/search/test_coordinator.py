@@ -29,7 +29,7 @@ from archsearch.search.planner import MOST_RETRAINING
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.search.recovery import recover
 from archsearch.search.samplers import PRUNERS, SAMPLERS
-from archsearch.search.storage import create_study, open_storage
+from archsearch.search.storage import STUDY_NAME, create_study, open_storage
 from archsearch.space.architecture import Task
 from archsearch.space.cost import cost
 from archsearch.space.load import parse_space
@@ -72,7 +72,7 @@ def coordinator(tmp_path: Path, executor: ScriptedExecutor, text: str = SMALL, *
     study = changes.pop("study", None)
     pruner = changes.get("pruner", "none")
     if study is None:
-        study = create_study(StudyFolder(tmp_path), objectives)
+        study = create_study(open_storage(StudyFolder(tmp_path)), STUDY_NAME, objectives)
         study.sampler = SAMPLERS["tpe"](0)
         study.enqueue_trial(baseline_point(space, TASK))
     study.pruner = PRUNERS[pruner]()

@@ -15,7 +15,7 @@ from archsearch.search.storage import STUDY_NAME, create_study, open_storage
 
 def test_the_journal_is_one_that_optuna_reads(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    study = create_study(folder, ["accuracy"])
+    study = create_study(open_storage(folder), STUDY_NAME, ["accuracy"])
     for value in (0.5, 0.7):
         trial = study.ask()
         trial.suggest_float("rate", 1e-4, 1e-1)
@@ -29,7 +29,7 @@ def test_the_journal_is_one_that_optuna_reads(tmp_path: Path) -> None:
 def test_the_journal_waits_for_the_disk_when_a_record_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = create_study(StudyFolder(tmp_path), ["accuracy"])
+    study = create_study(open_storage(StudyFolder(tmp_path)), STUDY_NAME, ["accuracy"])
     synced: list[int] = []
     fsync = os.fsync
 
@@ -49,7 +49,7 @@ def test_the_journal_waits_for_the_disk_when_a_record_is_written(
 
 def test_what_is_not_waited_for_is_seen_by_others_at_once(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    trial = create_study(folder, ["accuracy"]).ask()
+    trial = create_study(open_storage(folder), STUDY_NAME, ["accuracy"]).ask()
     trial.suggest_float("rate", 1e-4, 1e-1)
     assert json.loads(folder.journal.read_text().splitlines()[-1])["param_name"] == "rate"
     assert optuna.load_study(study_name=STUDY_NAME, storage=open_storage(folder)).trials[0].params == trial.params

@@ -9,7 +9,7 @@ from trials import report, trial
 from archsearch.search import record
 from archsearch.search.folder import StudyFolder
 from archsearch.search.record import State, TrialRecord, finalists, find_baseline, joined, level, pick_winner, ranking
-from archsearch.search.storage import create_study
+from archsearch.search.storage import STUDY_NAME, create_study, open_storage
 
 
 def confirmed(number: int, scores: tuple[float, ...], again: tuple[float, ...], **changes: Any) -> TrialRecord:
@@ -193,7 +193,7 @@ def test_only_confirmed_ones_win_once_there_are_some() -> None:
 
 
 def test_what_is_read_is_what_was_written_with_its_confirmation(tmp_path: Path) -> None:
-    study = create_study(StudyFolder(tmp_path), ("accuracy",))
+    study = create_study(open_storage(StudyFolder(tmp_path)), STUDY_NAME, ("accuracy",))
     records = [trial(0, (0.9, 0.8)), confirmation(1, 0, (0.7, 0.6))]
     for kept in records:
         record.write(study.ask(), kept)

@@ -5,11 +5,11 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from archsearch.search.folder import StudyFolder
-from archsearch.search.storage import create_study, same_again
+from archsearch.search.storage import STUDY_NAME, create_study, open_storage, same_again
 
 
 def test_the_same_again_passes_the_queue_by(tmp_path: Path) -> None:
-    study = create_study(StudyFolder(tmp_path), ["accuracy"])
+    study = create_study(open_storage(StudyFolder(tmp_path)), STUDY_NAME, ["accuracy"])
     first = study.ask()
     rate = first.suggest_float("rate", 1e-4, 1e-1)
     study.tell(first, 0.5)
