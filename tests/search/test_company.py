@@ -1,0 +1,157 @@
+"""Several coordinators on one study in a real database: real processes, killed."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import optuna
+import pytest
+from databases import PASSWORD, Server, needs_postgresql, serving_databases
+from optuna.trial import TrialState
+from searches import Done, background, contents, wait_for_the_end_of
+from spaces import SMALL
+
+from archsearch.search import record
+from archsearch.search.address import parse_address
+from archsearch.search.database import open_database
+from archsearch.search.record import TrialRecord
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("company"), needs_postgresql]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving_databases() as made:
+        yield made
+
+
+def command(tmp_path: Path, machine: str, url: str, trials: int, epochs: int = 2, *more: object) -> list[object]:
+    """What a machine runs; each has a disk of its own."""
+    space = tmp_path / "small.yaml"
+    space.write_text(SMALL.replace("  epochs: 2\n", ""))
+    own = ("--out", tmp_path / machine / "study", "--storage", url)
+    how = ("--trials", trials, "--epochs", epochs, "--folds", 2, "--workers", 1, "--pruner", "none", "--finalists", 0)
+    return ["search", space, "--data", "digits", *how, *own, *more]
+
+
+def study_in(url: str) -> optuna.Study:
+    return optuna.load_study(study_name="study", storage=open_database(parse_address(url), "study").storage)
+
+
+def trials_in(url: str) -> list[TrialRecord]:
+    return record.read(study_in(url))
+
+
+def is_training(url: str) -> bool:
+    return any(each.state == "running" and each.reports for each in trials_in(url))
+
+
+def check_accounts(url: str, trials: int) -> list[TrialRecord]:
+    """Every trial has ended, none twice, and as many have trained as the budget says."""
+    found = trials_in(url)
+    study = study_in(url)
+    assert all(trial.state.is_finished() or trial.state == TrialState.WAITING for trial in study.trials)
+    trained = [each for each in found if each.state in ("complete", "pruned")]
+    assert len(trained) == trials
+    assert len({each.digest for each in trained}) == trials
+    assert all(len(each.fold_scores) == 2 for each in trained if each.state == "complete")
+    return found
+
+
+def test_two_machines_share_a_study_and_its_budget(tmp_path: Path, server: Server) -> None:
+    url = server.new_database()
+    with ExitStack() as stack:
+        machines = [stack.enter_context(background(*command(tmp_path, name, url, 6))) for name in "ab"]
+        done = [machine.finish() for machine in machines]
+    assert [each.code for each in done] == [0, 0], done
+    found = check_accounts(url, 6)
+    assert sum(each.baseline and each.state == "complete" for each in found) == 1
+    # One of them retrains; both have a report of everything.
+    models = [(tmp_path / name / "study" / "best" / "model.keras").is_file() for name in "ab"]
+    assert sorted(models) == [False, True]
+    assert sum("the winner is retrained elsewhere" in each.out for each in done) == 1
+    for name in "ab":
+        told = json.loads((tmp_path / name / "study" / "report.json").read_text())
+        assert len(told["ranking"]) == sum(each.state == "complete" for each in found)
+    for each in done:
+        assert PASSWORD not in each.out + each.err
+    for path, content in contents(tmp_path).items():
+        assert PASSWORD.encode() not in content, path
+        assert url.partition("@")[0].encode() not in content, path
+
+
+def test_a_machine_that_dies_is_replaced_within_a_minute(tmp_path: Path, server: Server) -> None:
+    url = server.new_database()
+    with background(*command(tmp_path, "a", url, 3, 200)) as first:
+        first.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
+        os.kill(first.process.pid, signal.SIGKILL)
+        killed = time.time()
+        wait_for_the_end_of(first.process.pid)
+    with background(*command(tmp_path, "b", url, 3, 200)) as second:
+        done = second.finish()
+    assert done.code == 0, done
+    found = check_accounts(url, 3)
+    (lost,) = [each for each in found if each.state == "interrupted"]
+    assert lost.reason == "its coordinator is gone"
+    assert lost.ended is not None
+    assert lost.ended - killed < 60
+    (again,) = [each for each in found if each.digest == lost.digest and each.number != lost.number]
+    assert again.carried == len(lost.fold_scores)
+
+
+def is_there(machine: Path) -> bool:
+    return (machine / "study" / "study.json").is_file()
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, server: Server, how: str) -> None:
+    url = server.new_database()
+    with background(*command(tmp_path, "a", url, 4, 20)) as machine:
+        machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
+        if how == "kill":
+            server.kill()
+            time.sleep(8)
+            server.start()
+        else:
+            server.restart()
+        done = machine.finish()
+    assert done.code == 0, done
+    found = check_accounts(url, 4)
+    assert {each.state for each in found} <= {"complete", "pruned", "duplicate", "infeasible"}
+    assert how == "restart" or "the database answers again" in done.err
+
+
+def test_ctrl_c_ends_what_waits_for_a_database(tmp_path: Path, server: Server) -> None:
+    url = server.new_database()
+    with background(*command(tmp_path, "a", url, 4, 500)) as machine:
+        machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
+        server.kill()
+        try:
+            time.sleep(3)
+            began = time.monotonic()
+            machine.ctrl_c()
+            done = machine.finish()
+            assert time.monotonic() - began < 20
+        finally:
+            server.start()
+    assert done.code == 1
+    assert "the database does not answer" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_another_study_of_the_same_name_is_left_alone(tmp_path: Path, server: Server) -> None:
+    url = server.new_database()
+
+    def run(machine: str, *more: object) -> Done:
+        with background(*command(tmp_path, machine, url, 1, 1, *more)) as running:
+            return running.finish()
+
+    assert run("a").code == 0
+    other = run("b", "--seed", 5)
+    assert other.code == 2
+    assert "--seed has changed since it began (found 5, expected 0)" in other.err
+    assert not is_there(tmp_path / "b")
