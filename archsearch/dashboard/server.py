@@ -32,12 +32,10 @@ def serve(study: Path, host: str, port: int, ready: Callable[[], None] = lambda:
     """
     from optuna_dashboard import run_server
 
-    from archsearch.dashboard.view import Pictures, StudyView
+    from archsearch.dashboard.view import Pictures, view_of
 
-    folder = StudyFolder(study)
-    folder.read_info()
+    view = view_of(StudyFolder(study))
     # The server says that it listens before it tries to.
     socket.create_server((host, port)).close()
     ready()
-    view = StudyView(folder)
     run_server(view, host, port, Pictures(view))

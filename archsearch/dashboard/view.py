@@ -10,11 +10,12 @@ from collections.abc import Callable, Container, Iterator
 from copy import copy
 from functools import partial
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import plotly.graph_objects as go
 from optuna.artifacts.exceptions import ArtifactNotFound
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,6 +27,7 @@ from archsearch.report.diagram import architecture_svg
 from archsearch.search.folder import StudyFolder
 from archsearch.search.journal import journal
 from archsearch.search.record import ATTRIBUTE, TrialRecord, find_baseline, joined, ranking
+from archsearch.search.storage import database_of
 from archsearch.space.architecture import Candidate
 from archsearch.study import Study
 
@@ -44,12 +46,19 @@ PLOTS: dict[str, Callable[[ReportData], go.Figure]] = {
 }
 
 
-class StudyView(JournalStorage):
-    """The storage that the dashboard is given."""
+if TYPE_CHECKING:
+    _Storage = JournalStorage
+else:
+    _Storage = BaseStorage  # either kind may come behind
 
-    def __init__(self, folder: StudyFolder) -> None:
-        super().__init__(journal(folder))
+
+class StudyView(_Storage):
+    """The storage that the dashboard is given; what it is on top of comes behind it (`view_of`)."""
+
+    def __init__(self, folder: StudyFolder, *storage: Any) -> None:
+        super().__init__(*storage)
         self._folder = folder
+        self._name = folder.read_info().name
         self._shown: dict[int, FrozenTrial] = {}
         self._records: dict[int, TrialRecord] = {}
         self._made: dict[str, Any] = {}
@@ -71,7 +80,7 @@ class StudyView(JournalStorage):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """The study, with the same."""
-        studies = super().get_all_studies()
+        studies = [study for study in super().get_all_studies() if study.study_name == self._name]
         for study in studies:
             study.system_attrs = self._notes(study._study_id) | study.system_attrs
         return studies
@@ -116,6 +125,22 @@ class StudyView(JournalStorage):
         if data.ranking:
             for name, draw in PLOTS.items():
                 yield f"dashboard:plot_data:{name}:0", draw(data).to_json()
+
+
+class _JournalView(StudyView, JournalStorage):
+    """A view of a journal."""
+
+
+class _DatabaseView(StudyView, _CachedStorage):  # type: ignore[misc]  # mypy takes what is behind for a journal
+    """A view of a database."""
+
+
+def view_of(folder: StudyFolder) -> StudyView:
+    """What the dashboard is to show of a study. Raises StudyError if `folder` holds none."""
+    info = folder.read_info()
+    if info.storage is None:
+        return _JournalView(folder, journal(folder))
+    return _DatabaseView(folder, database_of(info.storage, info.name).storage)
 
 
 class Pictures:

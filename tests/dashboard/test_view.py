@@ -9,7 +9,7 @@ from optuna.storages import JournalStorage
 from report_studies import info, new_folder, search, store
 
 from archsearch.dashboard import view as views
-from archsearch.dashboard.view import Pictures, StudyView
+from archsearch.dashboard.view import Pictures, StudyView, view_of
 from archsearch.search.journal import journal
 from archsearch.search.record import ATTRIBUTE
 
@@ -19,7 +19,7 @@ def shown(tmp_path: Path) -> StudyView:
     folder = new_folder(tmp_path / "digits")
     folder.info.write_text(info().model_dump_json())
     store(folder, search(6, 4))
-    return StudyView(folder)
+    return view_of(folder)
 
 
 def test_trials_have_facts_instead_of_their_record(shown: StudyView) -> None:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import optuna
 import pytest
+from dashboards import begun
 from databases import PASSWORD, Server, needs_postgresql, serving_databases
 from optuna.trial import TrialState
 from searches import Done, background, contents, wait_for_the_end_of
@@ -62,7 +64,9 @@ def check_accounts(url: str, trials: int) -> list[TrialRecord]:
     return found
 
 
-def test_two_machines_share_a_study_and_its_budget(tmp_path: Path, server: Server) -> None:
+def test_two_machines_share_a_study_and_its_budget(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = server.new_database()
     with ExitStack() as stack:
         machines = [stack.enter_context(background(*command(tmp_path, name, url, 6))) for name in "ab"]
@@ -77,6 +81,12 @@ def test_two_machines_share_a_study_and_its_budget(tmp_path: Path, server: Serve
     for name in "ab":
         told = json.loads((tmp_path / name / "study" / "report.json").read_text())
         assert len(told["ranking"]) == sum(each.state == "complete" for each in found)
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with begun(tmp_path / "b" / "study") as (page, _):
+        (shown,) = json.load(urlopen(f"{page}/api/studies", timeout=30))["study_summaries"]
+        trials = json.load(urlopen(f"{page}/api/studies/{shown['study_id']}?after=0", timeout=30))["trials"]
+        assert (shown["study_name"], len(trials)) == ("study", len(found))
+        assert trials[0]["note"]["body"].startswith("## Trial 0, the baseline: complete")
     for each in done:
         assert PASSWORD not in each.out + each.err
     for path, content in contents(tmp_path).items():
