@@ -38,7 +38,7 @@ from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
 from archsearch.search.sessions import sessions_of, spent
-from archsearch.search.storage import database_of, open_study
+from archsearch.search.storage import claim_winner, database_of, open_study
 from archsearch.space.code import trust, trusted_folder, untrusted
 from archsearch.space.hyper import locate, names_hypermodel
 from archsearch.space.load import load_space
@@ -50,10 +50,6 @@ if TYPE_CHECKING:
     from archsearch.search.certificate import Certificate
 
 logger = logging.getLogger(__name__)
-
-
-RETRAINED = "retrained"
-"""Study attribute in a database: the trial that is the winner, and where it is retrained."""
 
 
 @dataclass(frozen=True)
@@ -255,13 +251,7 @@ class Study:
         if info.storage is None or best is None:
             return ""
         here = f"{gethostname()}:{self.path.resolve()}"
-        with database_of(info.storage, info.name).turn():
-            study = open_study(self.folder)
-            trial, where = study.user_attrs.get(RETRAINED, (None, ""))
-            if trial == best.number and where != here:
-                return str(where)
-            study.set_user_attr(RETRAINED, (best.number, here))
-        return ""
+        return claim_winner(database_of(info.storage, info.name), open_study(self.folder), best.number, here)
 
     def replay(
         self,
