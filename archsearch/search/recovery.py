@@ -1,15 +1,18 @@
 """What a search that was interrupted or killed left behind."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.search import objectives
 from archsearch.search import record as records
 from archsearch.search.failures import is_tried_again
+from archsearch.search.objectives import ACCURACY
 from archsearch.search.record import TrialRecord
-from archsearch.search.storage import enqueue, point_of
+from archsearch.search.storage import RETRIES, enqueue, point_of
+from archsearch.space.sample import Scalar
 from archsearch.training.job import Report
 
 KILLED = "the search was killed"
@@ -29,31 +32,45 @@ def recover(study: optuna.Study) -> int:
 
 
 def end(study: optuna.Study, lost: Iterable[FrozenTrial], reason: str) -> None:
-    """Ends running trials whose coordinator is gone."""
+    """Ends running trials whose coordinator is gone.
+
+    What it had taken from the queue and not begun goes back there; what it had ended, but not told so, is told.
+    """
     for trial in lost:
         kept = trial.user_attrs.get(records.ATTRIBUTE)
-        if kept is not None:
+        state, values = TrialState.FAIL, None
+        if kept is None:
+            if (point := point_of(trial)) is not None:
+                _queue(study, point, trial.user_attrs.get(RETRIES))
+        elif kept["state"] == "running":
             update = {"state": "interrupted", "reason": reason, "ended": time.time()}
             # The trial object that could set this died with its coordinator.
             study._storage.set_trial_user_attr(trial._trial_id, records.ATTRIBUTE, {**kept, **update})
-        study.tell(trial.number, state=TrialState.FAIL)
+        elif kept["state"] in ("complete", "confirmation"):
+            wanted = study.metric_names or [ACCURACY]
+            state, values = TrialState.COMPLETE, objectives.values(TrialRecord.model_validate(kept), wanted)
+        elif kept["state"] in ("pruned", "infeasible"):
+            state = TrialState.PRUNED
+        study.tell(trial.number, values, state)
 
 
 def requeue(study: optuna.Study) -> int:
     """Queues what was interrupted or gets another chance, and is neither queued nor begun again; says how many."""
     found = [each for each in records.read(study) if each.confirms is None]
-    newest = {each.digest: each for each in found}
+    newest = {each.digest: each for each in found if each.state != "duplicate"}
     interrupted = [each for each in newest.values() if each.state == "interrupted"]
     begun_again = {each.retries for each in found}
     lost = [each for each in found if is_tried_again(each) and each.number not in begun_again]
-    trials = study.get_trials(deepcopy=False)
-    waiting = [point_of(trial) for trial in trials if trial.state == TrialState.WAITING]
+    drawn = study.get_trials(deepcopy=False)
     for each in (*interrupted, *lost):
-        point = trials[each.number].params
-        if point not in waiting:
-            enqueue(study, point, each.number if each.state == "failed" else None)
-            waiting.append(point)
+        _queue(study, drawn[each.number].params, each.number if each.state == "failed" else each.retries)
     return len(interrupted) + len(lost)
+
+
+def _queue(study: optuna.Study, point: Mapping[str, Scalar], retries: int | None) -> None:
+    """Has `point` drawn next, unless it waits for that already."""
+    if point not in map(point_of, study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
+        enqueue(study, point, retries)
 
 
 def finished_folds(begun: TrialRecord, earlier: Sequence[TrialRecord]) -> tuple[Report, ...]:

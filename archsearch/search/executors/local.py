@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +18,9 @@ from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
 GRACE_SECONDS = 3.0
 """How long a job that was told to stop may take before its process is killed: a deadline may wait for it."""
+LONGEST_LOOK = 1.0
+"""A worker's silence is counted from one look at it to the next, up to this: a machine that was put to sleep, or a
+group of processes that was stopped, is no worker that hangs."""
 ALIVE = "alive"
 NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
 """In the last words of a process that died of it."""
@@ -30,13 +33,10 @@ class _Worker:
     log: Path
     started: float
     kills_before: int
-    sign: float = field(init=False)
+    silent: float = 0.0
     stop_told: float | None = None
     is_stalled: bool = False
     outcome: Outcome | None = None
-
-    def __post_init__(self) -> None:
-        self.sign = self.started
 
 
 class LocalExecutor:
@@ -55,6 +55,7 @@ class LocalExecutor:
         self._memory = available_memory()
         self._timeout = timeout
         self._workers: dict[int, _Worker] = {}
+        self._looked = time.monotonic()
         self._logs = tempfile.TemporaryDirectory(prefix="archsearch-")
 
     @property
@@ -79,12 +80,15 @@ class LocalExecutor:
         handles = {worker.connection: trial for trial, worker in self._workers.items()}
         wait(list(handles), timeout)
         found: list[Report | Outcome] = []
+        before, self._looked = self._looked, time.monotonic()
         for trial, worker in list(self._workers.items()):
+            worker.silent += min(self._looked - max(before, worker.started), LONGEST_LOOK)
             found += _messages(worker)
             self._end_if_overdue(worker)
             if worker.outcome is not None or not worker.process.is_alive():
                 found += _messages(worker)
                 found.append(worker.outcome or self._lost(trial, worker))
+                worker.process.kill()  # it has said all; threads that a user's code left in it would keep it
                 worker.process.join()
                 worker.connection.close()
                 worker.log.unlink(missing_ok=True)
@@ -111,10 +115,9 @@ class LocalExecutor:
     def _end_if_overdue(self, worker: _Worker) -> None:
         if worker.outcome is not None:
             return
-        now = time.monotonic()
-        if worker.stop_told is not None and now - worker.stop_told > GRACE_SECONDS:
+        if worker.stop_told is not None and time.monotonic() - worker.stop_told > GRACE_SECONDS:
             worker.process.kill()
-        elif self._timeout is not None and now - worker.sign > self._timeout:
+        elif self._timeout is not None and worker.silent > self._timeout:
             worker.is_stalled = True
             worker.process.kill()
 
@@ -139,7 +142,7 @@ def _messages(worker: _Worker) -> list[Report]:
     with contextlib.suppress(EOFError, OSError):
         while worker.outcome is None and worker.connection.poll():
             message = worker.connection.recv()
-            worker.sign = time.monotonic()
+            worker.silent = 0.0
             if isinstance(message, Outcome):
                 worker.outcome = message
             elif message != ALIVE:

@@ -32,7 +32,10 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> t
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(work, theirs, arguments), name=name, daemon=True)
     with environment(TENSORFLOW | ONE_THREAD | _compiled()), stderr_to(os.devnull), _without_ctrl_c():
-        process.start()
+        try:
+            process.start()
+        except (EOFError, OSError):  # the server was killed while it was asked; there will be another one
+            process.start()
     theirs.close()
     return process, ours
 

@@ -45,13 +45,13 @@ def work(
         cross_validate(job, report, between_steps)
     except StopTold:
         return Outcome(job.trial, "stopped", time.monotonic() - started, peak_memory=peak_memory())
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two are a user's code's
         seconds = time.monotonic() - started
         return Outcome(job.trial, "failed", seconds, _sentence(error), cause_of(error), peak_memory())
     return Outcome(job.trial, "finished", time.monotonic() - started, peak_memory=peak_memory())
 
 
-def cause_of(error: Exception) -> Cause:
+def cause_of(error: BaseException) -> Cause:
     """What kind of failure an exception in a training is."""
     if isinstance(error, Diverged):
         return "not a number"
@@ -61,7 +61,7 @@ def cause_of(error: Exception) -> Cause:
     return "exception"
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     if isinstance(error, TrialError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1]
