@@ -79,6 +79,9 @@ def retrain(
         SearchError: The process was killed, hangs, or the model cannot be saved.
     """
     beside = folder.best.with_name(f".{folder.best.name}.tmp")
+    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
+    if old.exists() and not folder.best.exists():  # killed between the two renamings below
+        old.rename(folder.best)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     candidate = trial.candidate
@@ -145,7 +148,6 @@ def retrain(
     )
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
     write_whole(beside / folder.verdict.name, verdict.model_dump_json())
-    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
     shutil.rmtree(old, ignore_errors=True)
     if folder.best.exists():
         folder.best.rename(old)
@@ -229,7 +231,7 @@ def _retrain(connection: Connection, work: _Work) -> None:
             said: _Done | ArchsearchError = _Done(seconds, epochs, opened, trainer.probabilities(test, _all(test)))
         except ArchsearchError as error:
             said = error
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two are a user's code's
             where = traceback.extract_tb(error.__traceback__)[-1]
             said = TrialError(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
     with contextlib.suppress(OSError):
