@@ -421,12 +421,12 @@ class Coordinator:
             return
         trial = self._running[number]
         now = self._ledger.add(report)
+        if report.is_last:
+            self._ledger.keep(number)
         self._pass_on(report, now.fold_scores)
         if verdict := self._verdict(trial, now, report):
             self._verdicts[number] = verdict
             self.executor.stop(number)
-        elif report.is_last:
-            self._ledger.keep(number)
         if now.baseline or report.is_last:
             self._correct_plan()
 
