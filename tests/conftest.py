@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Server, serving_databases
 from searches import Cli, Done, Searched, search_small
 
 from archsearch.cli import main
@@ -63,6 +64,20 @@ def searched(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
 def a_copy(searched: Searched, tmp_path: Path) -> Study:
     """The study of `searched`, in a folder that may be changed."""
     return Study(Path(shutil.copytree(searched.study.path, tmp_path / "copy")))
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Server]:
+    """A PostgreSQL that the tests of one process share."""
+    with serving_databases() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(one_server: Server) -> Server:
+    """The same, up again if a test before has left it down."""
+    one_server.start()
+    return one_server
 
 
 @pytest.fixture

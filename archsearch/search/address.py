@@ -130,7 +130,8 @@ def parse_address(text: str) -> Address:
 
 def told(error: BaseException) -> str:
     """What PostgreSQL or libpq says, in one line."""
-    return re.sub(r"^(connection (failed|is bad): )?(.*FATAL: +)?", "", first_line(error))
+    said = first_line(error)
+    return re.sub(r"^((connection failed|connection is bad|consuming input failed): )?(.*FATAL: +)?", "", said)
 
 
 def _unreadable(found: str) -> InputError:

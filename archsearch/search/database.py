@@ -13,17 +13,20 @@ from optuna.trial import FrozenTrial, TrialState
 from archsearch.errors import InputError
 from archsearch.search.address import Address, Unreachable, told
 from archsearch.search.lock import Lock
-from archsearch.search.patience import GRACE_SECONDS, HEARTBEAT_SECONDS, Patience, PatientStorage, what_it_said
+from archsearch.search.patience import Patience, PatientStorage
 
 logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
+"""Between two heartbeats of a running trial, and without one until it counts as dead."""
 
 SETTING_UP_SECONDS = 10
 """That another coordinator may take to make the tables."""
 
 SILENCES = """
 SELECT trial_id,
-       extract(epoch FROM now() AT TIME ZONE 'UTC' - heartbeat),
-       extract(epoch FROM now() - pg_postmaster_start_time())
+       extract(epoch FROM now() AT TIME ZONE 'UTC' - heartbeat)::float,
+       extract(epoch FROM now() - pg_postmaster_start_time())::float
 FROM trials LEFT JOIN trial_heartbeats USING (trial_id)
 WHERE study_id = :study AND state = 'RUNNING'
 """
@@ -129,7 +132,6 @@ def open_database(address: Address, study_name: str, patience: Callable[[], bool
     Raises:
         InputError: It does not answer now, or refuses this user, or its tables are another Optuna's.
     """
-    from psycopg import Error
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -139,8 +141,11 @@ def open_database(address: Address, study_name: str, patience: Callable[[], bool
                 if time.monotonic() > until:
                     raise InputError(f"{address}: another program is making the tables; try again when it is done")
             return Database(address, study_name, patience)
-    except (Unreachable, StorageInternalError, SQLAlchemyError, Error) as error:
-        reason = told(what_it_said(error))
+    except Unreachable as error:
+        reason = str(error)
+    except (SQLAlchemyError, StorageInternalError) as error:  # the second is what Optuna makes of the first
+        said = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = told(getattr(said, "orig", None) or error)
     except RuntimeError as error:  # how Optuna says that the tables are of another version
         raise InputError(f"{address}: {error}") from error
     raise address.refused(reason)

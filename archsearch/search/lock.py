@@ -4,7 +4,7 @@ import contextlib
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from archsearch.search.address import Address
+from archsearch.search.address import Address, Unreachable, told
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -32,7 +32,7 @@ class Lock:
         """Waits a moment for it; whether it is ours now.
 
         Raises:
-            Unreachable, psycopg.Error: The database is away.
+            Unreachable: The database is away.
         """
         import psycopg
 
@@ -44,9 +44,9 @@ class Lock:
             self._connection.execute(f"SET idle_session_timeout = '{MOST_SECONDS}s'")
         except psycopg.errors.LockNotAvailable:
             return False
-        except psycopg.Error:
+        except psycopg.Error as error:
             self.close()
-            raise
+            raise Unreachable(told(error)) from error
         return True
 
     def release(self) -> bool:

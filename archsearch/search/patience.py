@@ -3,17 +3,19 @@
 import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from archsearch.errors import SearchError
 from archsearch.search.address import Address, Unreachable, told
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +24,6 @@ Result = TypeVar("Result")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds from one try to the next; each pause is twice as long as the one before."""
 POLL_SECONDS = 0.1
-
-HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
-"""Between two heartbeats of a running trial, and without one until it counts as dead."""
 
 
 class Patience:
@@ -46,7 +45,7 @@ class Patience:
         return time.monotonic() - self._back
 
     def through(self, attempt: Callable[[], Result]) -> Result:
-        """What `attempt` returns, once the database answers; it may have taken effect before and be made again.
+        """What `attempt` returns once it does not raise Unreachable; it may have taken effect before and be made again.
 
         Raises:
             SearchError: The database does not answer, and patience does not last.
@@ -55,14 +54,11 @@ class Patience:
         while True:
             try:
                 result = attempt()
-            except Exception as error:
-                reason = why_away(error)
-                if reason is None:
-                    raise
+            except Unreachable as error:
+                self._wait(pause, str(error))
             else:
                 self._answers()
                 return result
-            self._wait(pause, reason)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _answers(self) -> None:
@@ -82,29 +78,6 @@ class Patience:
                     "it and run the same command again"
                 )
             time.sleep(POLL_SECONDS)
-
-
-def why_away(error: BaseException) -> str | None:
-    """Why the database did not do what it was asked, if it may well do so later; None if it would refuse it again."""
-    import psycopg
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if not isinstance(error, (Unreachable, StorageInternalError, SQLAlchemyError, psycopg.Error)):
-        return None
-    said = what_it_said(error)
-    if isinstance(said, (Unreachable, psycopg.OperationalError, psycopg.InterfaceError)):
-        return told(said)
-    return None
-
-
-def what_it_said(error: BaseException) -> BaseException:
-    """What PostgreSQL or its driver said, out of what SQLAlchemy and Optuna have made of it."""
-    import psycopg
-
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, (Unreachable, psycopg.Error)):
-        link = link.__cause__ or link.__context__
-    return link or error
 
 
 OPERATIONS = (
@@ -137,22 +110,19 @@ OPERATIONS = (
 class PatientStorage(RDBStorage):
     """Optuna's storage in a PostgreSQL database; every operation waits while the database is away.
 
-    One that is made again because nobody knows whether it took effect does no harm: a new trial may leave a running one
-    behind that nobody has, which dies for want of heartbeats.
+    One that is made again because nobody knows whether it took effect does no harm: a new trial may leave another
+    behind, which waits like any other, or runs for nobody and dies for want of heartbeats.
     """
 
     def __init__(self, address: Address, patience: Patience) -> None:
+        from sqlalchemy.event import listen
+
         self._patience = patience
         # The URL names the driver alone: connections are made where the password is known.
         engine = {"creator": address.connect, "pool_pre_ping": True, "pool_size": 1, "max_overflow": 9}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            super().__init__(
-                "postgresql+psycopg://",
-                engine,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-            )
+        # No interval of heartbeats: what Optuna does at each is for `Study.optimize`, which nobody calls.
+        super().__init__("postgresql+psycopg://", engine)
+        listen(self.engine, "handle_error", _as_unreachable)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """As Optuna has it; and what a trial has become already it may become again."""
@@ -163,6 +133,15 @@ class PatientStorage(RDBStorage):
             if (there.state, there.values) == (state, None if values is None else [*values]):
                 return True
             raise
+
+
+def _as_unreachable(context: "ExceptionContext") -> Unreachable | None:
+    """What may go well later as what `Patience` waits for; Optuna has plans of its own with anything else."""
+    from psycopg import InterfaceError, OperationalError
+
+    said = context.original_exception
+    away = context.is_disconnect or isinstance(said, (OperationalError, InterfaceError))
+    return Unreachable(told(said)) if away and not context.is_pre_ping else None
 
 
 def _patient(operation: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,8 +20,6 @@ from archsearch.search.objectives import LARGE
 from archsearch.space.sample import Scalar
 
 optuna.logging.set_verbosity(logging.WARNING)
-# Heartbeats are kept by the coordinator (`Database.beat`).
-warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
 # The metrics' names have been called experimental for years.
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
