@@ -4,16 +4,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.request import urlopen
 
 import optuna
 import pytest
 from dashboards import begun
-from databases import PASSWORD, Server, needs_postgresql, serving_databases
-from optuna.trial import TrialState
+from databases import PASSWORD, Server, needs_postgresql
+from optuna.trial import FrozenTrial, TrialState
 from searches import Done, background, contents, wait_for_the_end_of
 from spaces import SMALL
 
@@ -25,12 +24,6 @@ from archsearch.search.record import TrialRecord
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("company"), needs_postgresql]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving_databases() as made:
-        yield made
-
-
 def command(tmp_path: Path, machine: str, url: str, trials: int, epochs: int = 2, *more: object) -> list[object]:
     """What a machine runs; each has a disk of its own."""
     space = tmp_path / "small.yaml"
@@ -40,23 +33,21 @@ def command(tmp_path: Path, machine: str, url: str, trials: int, epochs: int = 2
     return ["search", space, "--data", "digits", *how, *own, *more]
 
 
-def study_in(url: str) -> optuna.Study:
-    return optuna.load_study(study_name="study", storage=open_database(parse_address(url), "study").storage)
-
-
-def trials_in(url: str) -> list[TrialRecord]:
-    return record.read(study_in(url))
+def read(url: str) -> tuple[list[FrozenTrial], list[TrialRecord]]:
+    """All trials, as Optuna has them and as we do."""
+    with closing(open_database(parse_address(url), "study")) as database:
+        study = optuna.load_study(study_name="study", storage=database.storage)
+        return study.get_trials(), record.read(study)
 
 
 def is_training(url: str) -> bool:
-    return any(each.state == "running" and each.reports for each in trials_in(url))
+    return any(each.state == "running" and each.reports for each in read(url)[1])
 
 
 def check_accounts(url: str, trials: int) -> list[TrialRecord]:
     """Every trial has ended, none twice, and as many have trained as the budget says."""
-    found = trials_in(url)
-    study = study_in(url)
-    assert all(trial.state.is_finished() or trial.state == TrialState.WAITING for trial in study.trials)
+    drawn, found = read(url)
+    assert all(trial.state.is_finished() or trial.state == TrialState.WAITING for trial in drawn)
     trained = [each for each in found if each.state in ("complete", "pruned")]
     assert len(trained) == trials
     assert len({each.digest for each in trained}) == trials
@@ -65,9 +56,9 @@ def check_accounts(url: str, trials: int) -> list[TrialRecord]:
 
 
 def test_two_machines_share_a_study_and_its_budget(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = server.new_database()
+    url = postgresql.new_database()
     with ExitStack() as stack:
         machines = [stack.enter_context(background(*command(tmp_path, name, url, 6))) for name in "ab"]
         done = [machine.finish() for machine in machines]
@@ -94,8 +85,8 @@ def test_two_machines_share_a_study_and_its_budget(
         assert url.partition("@")[0].encode() not in content, path
 
 
-def test_a_machine_that_dies_is_replaced_within_a_minute(tmp_path: Path, server: Server) -> None:
-    url = server.new_database()
+def test_a_machine_that_dies_is_replaced_within_a_minute(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
     with background(*command(tmp_path, "a", url, 3, 200)) as first:
         first.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
         os.kill(first.process.pid, signal.SIGKILL)
@@ -118,16 +109,16 @@ def is_there(machine: Path) -> bool:
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
-def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, server: Server, how: str) -> None:
-    url = server.new_database()
+def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, postgresql: Server, how: str) -> None:
+    url = postgresql.new_database()
     with background(*command(tmp_path, "a", url, 4, 20)) as machine:
         machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
         if how == "kill":
-            server.kill()
+            postgresql.kill()
             time.sleep(8)
-            server.start()
+            postgresql.start()
         else:
-            server.restart()
+            postgresql.restart()
         done = machine.finish()
     assert done.code == 0, done
     found = check_accounts(url, 4)
@@ -135,11 +126,11 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, server: Server,
     assert how == "restart" or "the database answers again" in done.err
 
 
-def test_ctrl_c_ends_what_waits_for_a_database(tmp_path: Path, server: Server) -> None:
-    url = server.new_database()
+def test_ctrl_c_ends_what_waits_for_a_database(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
     with background(*command(tmp_path, "a", url, 4, 500)) as machine:
         machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
-        server.kill()
+        postgresql.kill()
         try:
             time.sleep(3)
             began = time.monotonic()
@@ -147,14 +138,14 @@ def test_ctrl_c_ends_what_waits_for_a_database(tmp_path: Path, server: Server) -
             done = machine.finish()
             assert time.monotonic() - began < 20
         finally:
-            server.start()
+            postgresql.start()
     assert done.code == 1
     assert "the database does not answer" in done.err
     assert "Traceback" not in done.err
 
 
-def test_another_study_of_the_same_name_is_left_alone(tmp_path: Path, server: Server) -> None:
-    url = server.new_database()
+def test_another_study_of_the_same_name_is_left_alone(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
 
     def run(machine: str, *more: object) -> Done:
         with background(*command(tmp_path, machine, url, 1, 1, *more)) as running:
