@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import pairwise
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
 
 import optuna
@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 
 from archsearch.errors import SearchError
 from archsearch.search import database as databases
+from archsearch.search import lock
 from archsearch.search.address import parse_address
 from archsearch.search.database import Database, open_database
 from archsearch.search.patience import OPERATIONS
@@ -125,11 +126,17 @@ def test_no_result_is_lost_while_the_server_is_killed_again_and_again(
 ) -> None:
     study = new_study(opened())
     told: dict[int, float] = {}
-    ends = time.monotonic() + 8
-    outages = [Timer(at, down_for, [postgresql, 1.0]) for at in (0.5, 3.0, 5.5)]
-    for outage in outages:
-        outage.start()
-    while time.monotonic() < ends:
+
+    def kill_again_and_again() -> None:
+        for _ in range(3):
+            enough = len(told) + 5
+            while len(told) < enough:
+                time.sleep(0.01)
+            down_for(postgresql, 1.0).join()
+
+    killing = Thread(target=kill_again_and_again, daemon=True)
+    killing.start()
+    while killing.is_alive():
         trial = study.ask()
         trial.suggest_float("rate", 0.0, 1.0)
         for step in range(3):
@@ -328,6 +335,15 @@ def test_what_was_done_in_a_turn_is_done_though_the_server_was_killed_in_it(
     study.tell(trial, 0.5)
     with database.turn() as ours:
         assert ours
+
+
+def test_who_does_not_come_back_loses_its_turn(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lock, "MOST_SECONDS", 1)
+    with opened().turn(), opened().turn(seconds=HANGING) as ours:
+        assert ours
+    assert "so it may have been another's" in caplog.text
 
 
 def test_a_turn_ends_with_an_error_in_it(opened: Opened) -> None:
