@@ -152,7 +152,9 @@ def test_no_result_is_lost_while_the_server_is_killed_again_and_again(
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_connections_that_an_administrator_cuts_are_made_anew(postgresql: Server, opened: Opened) -> None:
+def test_connections_that_an_administrator_cuts_are_made_anew(
+    postgresql: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
     study = new_study(opened())
     for value in (0.1, 0.2, 0.3):
         trial = study.ask()
@@ -161,6 +163,7 @@ def test_connections_that_an_administrator_cuts_are_made_anew(postgresql: Server
         )
         study.tell(trial, value)
     assert [trial.value for trial in study.trials] == [0.1, 0.2, 0.3]
+    assert caplog.records == []
 
 
 def test_a_server_that_is_full_is_waited_for(
@@ -427,6 +430,22 @@ def test_all_are_given_time_after_the_database_was_away(postgresql: Server, open
     time.sleep(2.0)
     assert numbers_of_the_dead(database, study) == [0]
     assert numbers_of_the_dead(newcomer, load_study(newcomer)) == [0]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_who_was_cut_off_gives_time_to_others_who_may_have_been_too(
+    postgresql: Server, url: str, opened: Opened
+) -> None:
+    database, other = opened(), opened()
+    study = new_study(database)
+    other.beat([load_study(other).ask()])
+    name = url.rpartition("/")[2]
+    postgresql.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'archsearch'")
+    Timer(2.0, postgresql.execute, [f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"]).start()
+    assert database.dead(study) == []
+    time.sleep(2.0)
+    assert numbers_of_the_dead(database, study) == [0]
 
 
 def heartbeats(server: Server, url: str) -> list[Any]:
