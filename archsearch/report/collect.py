@@ -228,7 +228,8 @@ def _of_the_best(parameters: Sequence[Parameter], complete: Sequence[TrialRecord
 def _spans(records: Sequence[TrialRecord]) -> list[tuple[float, float]]:
     # A killed coordinator closes its trials only when the search goes on, perhaps days later: count what they trained.
     return [
-        (r.started, r.started + r.seconds if r.ended is None or r.state == "interrupted" else r.ended) for r in records
+        (r.started, max(r.started, r.ended) if r.ended and r.state != "interrupted" else r.started + r.seconds)
+        for r in records
     ]
 
 

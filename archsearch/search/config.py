@@ -55,7 +55,7 @@ class SearchConfig:
             large (`robustness`).
         trial_timeout: Seconds without a training step after which a trial has failed.
         storage: Address of a PostgreSQL database that other machines search from, too; None is a file in the folder.
-        began: When all this began, in seconds since 1970.
+        began: When all this began, by `time.monotonic`.
 
     Raises:
         InputError: A value is out of its range, or a name is unknown.
@@ -81,7 +81,7 @@ class SearchConfig:
     objectives: tuple[str, ...] = (ACCURACY,)
     trial_timeout: float = TRIAL_TIMEOUT
     storage: str | None = field(default=None, repr=False)  # it may hold a password
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         _at_least("trials", self.trials, 1)

@@ -80,7 +80,7 @@ class Coordinator:
         seed: Of every trial: candidates differ by what they are, not by their luck. Confirmations have the next one.
         budget: When to end.
         executor: Where jobs run.
-        began: When the search began, in seconds since 1970.
+        began: When the search began, by `time.monotonic`.
         given: What the planner has no say in.
         pruner: Name of the pruner.
         objectives: What is wanted: accuracy, and what is to be small (`objectives`).
@@ -95,7 +95,7 @@ class Coordinator:
     seed: int
     budget: Budget
     executor: Executor
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
     given: Given = field(default_factory=Given)
     pruner: str = HALVING
     objectives: tuple[str, ...] = (ACCURACY,)
@@ -209,7 +209,7 @@ class Coordinator:
             if self.interrupted():
                 self._ended = "interrupted"
             elif self._seconds_left() <= 0:
-                begun = any(each.started >= self.began for each in self._all())
+                begun = any(each.started >= self._ledger.began_at for each in self._all())
                 before = not begun and not self._ledger.is_first
                 self._ended = "the time was spent already" if before else "the time is spent"
             elif not self._running and not self._ledger.others_run and self._to_confirm() is None:
@@ -334,7 +334,7 @@ class Coordinator:
             parameters=finalist.parameters,
             flops=finalist.flops,
             needs=finalist.needs,
-            started=time.time(),
+            started=self._ledger.now(),
             held_out=self.images.held_out,
         )
         self._ledger.begin(trial, again)
@@ -355,7 +355,7 @@ class Coordinator:
             needs=memories.needed(size.activation_bytes, size.parameters, drawn.candidate.recipe.batch_size)
             if size.activation_bytes
             else 0,
-            started=time.time(),
+            started=self._ledger.now(),
             held_out=self.images.held_out,
         )
 

@@ -37,7 +37,7 @@ class Ledger:
 
     Attributes:
         study: The Optuna study.
-        began: When this search began, in seconds since 1970.
+        began: When this search began, by `time.monotonic`.
         company: Whoever else searches the study.
         records: All trials that have been drawn, by number.
         running: Those that run here.
@@ -54,8 +54,7 @@ class Ledger:
         self._session = f"{PREFIX}{uuid4().hex}"
         self._others = sessions_of(self.study.user_attrs)
         self._looked = time.monotonic()
-        # Clocks are set, and that is no reason to end early or late.
-        self._zero = time.monotonic() - max(0.0, time.time() - self.began)
+        self._zero = time.time() - time.monotonic()
 
     def all(self) -> list[TrialRecord]:
         """All trials, by number."""
@@ -203,7 +202,7 @@ class Ledger:
             values: Of the objectives, if it is complete.
         """
         trial = self.running.pop(number)
-        now = self.change(number, state=state, reason=reason, cause=cause, ended=time.time())
+        now = self.change(number, state=state, reason=reason, cause=cause, ended=self.now())
         with self._unless_taken_over():
             record.write(trial, now)
             self.study.tell(trial, values, optuna_state)
@@ -222,6 +221,10 @@ class Ledger:
 
     # Time -------------------------------------------------------------------------------------------------------------
 
+    def now(self) -> float:
+        """In seconds since 1970, by the clock as it stood at first: it may be set, and that is no time that passes."""
+        return self._zero + time.monotonic()
+
     def sign_of_life(self) -> None:
         """Keeps that the search still runs."""
         self.study.set_user_attr(self._session, self._own)
@@ -236,5 +239,10 @@ class Ledger:
         return not self._others
 
     @property
+    def began_at(self) -> float:
+        """When this search began, in seconds since 1970."""
+        return self._zero + self.began
+
+    @property
     def _own(self) -> Session:
-        return Session(self.began, self.began + time.monotonic() - self._zero)
+        return Session(self.began_at, self.now())
