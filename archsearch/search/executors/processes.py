@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
@@ -21,6 +22,9 @@ from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment,
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
+PAUSES = (0.0, 0.1, 1.0)
+"""Seconds to wait before a server that has died is asked again: a large process takes a moment to end."""
+
 
 def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
     """Starts `work(connection, *arguments)` in a child, which Ctrl-C does not reach; it dies with this process.
@@ -32,12 +36,19 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> t
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(work, theirs, arguments), name=name, daemon=True)
     with environment(TENSORFLOW | ONE_THREAD | _compiled()), stderr_to(os.devnull), _without_ctrl_c():
-        try:
-            process.start()
-        except (EOFError, OSError):  # the server was killed while it was asked; there will be another one
-            process.start()
+        _start(process)
     theirs.close()
     return process, ours
+
+
+def _start(process: BaseProcess) -> None:
+    """Starts it, though the server may be killed while it is asked: as soon as that is over there is another one."""
+    for pause in PAUSES:
+        try:
+            return process.start()
+        except (EOFError, OSError):
+            time.sleep(pause)
+    return process.start()
 
 
 def _child(work: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
