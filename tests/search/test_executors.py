@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from candidates import architecture, block, candidate
 
@@ -21,6 +20,7 @@ from archsearch.search.executors import processes
 from archsearch.search.executors.base import Executor
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.space.architecture import SGD, Augment, Stage
+from archsearch.space.hyper import HyperCandidate, HyperRecipe
 from archsearch.training.job import Outcome, Report, TrialJob
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("executors")]
@@ -174,37 +174,152 @@ def test_closing_leaves_no_process(splits: Splits) -> None:
     assert not workers_of(os.getpid())
 
 
-def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path) -> None:
-    np.savez(tmp_path / "folds.npz", *splits.folds)
+HERE = Path(__file__).parent
+
+
+def hostile(splits: Splits, name: str, trial: int = 1) -> TrialJob:
+    """Trains a HyperModel of `hostile.py`."""
+    recipe = HyperRecipe(batch_size=128, epochs=1)
+    made = HyperCandidate(code=f"hostile.py:{name}", task=load_data("digits").task, values={}, recipe=recipe)
+    return TrialJob(trial, made, splits.train.path, splits.folds, (1.0,), seed=0, code=HERE)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "said"),
+    [
+        ("Exits", "exception", "SystemExit: 0"),
+        ("Interrupts", "exception", "KeyboardInterrupt"),
+        ("ExitsAtOnce", "worker lost", "ended with exit code 3"),
+        ("Aborts", "worker lost", "was killed by SIGABRT"),
+        ("Hungry", "out of memory", "MemoryError"),
+        ("LosesItsWay", "not a number", "became nan"),
+    ],
+)
+def test_a_models_own_code_fails_one_job(splits: Splits, name: str, cause: str, said: str) -> None:
+    executor = LocalExecutor(1)
+    executor.submit(hostile(splits, name))
+    last = until_over(executor, 1)[-1]
+    executor.close()
+    assert isinstance(last, Outcome)
+    assert (last.state, last.cause) == ("failed", cause)
+    assert said in last.error
+
+
+def test_a_thread_that_a_models_code_leaves_keeps_nobody(splits: Splits) -> None:
+    executor = LocalExecutor(1)
+    executor.submit(hostile(splits, "LeavesAThread"))
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "finished"
+    assert not workers_of(os.getpid())
+    executor.close()
+
+
+def test_a_model_that_catches_everything_is_stopped_all_the_same(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.search.executors.local.GRACE_SECONDS", 0.5)
+    executor = LocalExecutor(1)
+    executor.submit(hostile(splits, "Deaf"))
+    executor.events(3.0)
+    executor.stop(1)
+    last = until_over(executor, 1)[-1]
+    executor.close()
+    assert isinstance(last, Outcome)
+    assert last.state == "stopped"
+
+
+def test_a_worker_that_makes_no_step_has_stalled(splits: Splits) -> None:
+    executor = LocalExecutor(1, timeout=3.0)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, signal.SIGSTOP)
+    last = until_over(executor, 1)[-1]
+    executor.close()
+    assert isinstance(last, Outcome)
+    assert (last.state, last.cause) == ("failed", "stalled")
+    assert "no training step for 3 s" in last.error
+
+
+def test_time_in_which_nobody_looked_is_no_silence(splits: Splits) -> None:
+    executor = LocalExecutor(1, timeout=3.0)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, signal.SIGSTOP)
+    executor.events(0.0)
+    time.sleep(4.0)  # the machine sleeps, with all that is on it
+    assert not [event for event in executor.events(0.0) if isinstance(event, Outcome)]
+    os.kill(worker, signal.SIGCONT)
+    assert all(isinstance(event, Report) for event in executor.events(1.0))
+    executor.close()
+
+
+def server_of(pid: int) -> int:
+    """The forkserver behind `pid`."""
+    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    table = [line.split(None, 2) for line in listing.splitlines()]
+    return next(int(row[0]) for row in table if int(row[1]) == pid and "forkserver" in row[2])
+
+
+def test_a_killed_server_loses_its_jobs_and_the_next_ones_get_another(splits: Splits) -> None:
+    executor = LocalExecutor(2)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    before = server_of(os.getpid())
+    os.kill(before, signal.SIGKILL)
+    executor.submit(job(splits, 2))  # at once: it may still be on its way out
+    outcomes = {event.trial: event for event in until_over(executor, 2) if isinstance(event, Outcome)}
+    executor.close()
+    assert (outcomes[1].state, outcomes[1].cause) == ("failed", "worker lost")
+    assert outcomes[2].state == "finished"
+    assert server_of(os.getpid()) != before
+
+
+@pytest.mark.parametrize("how", ["trains", "hangs", "is stopped"])
+def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path, how: str) -> None:
     script = tmp_path / "coordinator.py"
     script.write_text(
         textwrap.dedent(f"""
-        import sys, time
-        from pathlib import Path
-        import numpy as np
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-        from candidates import candidate
+        import sys
+        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
+        from archsearch.data.sources import load_data
+        from archsearch.data.splits import make_splits
         from archsearch.search.executors.local import LocalExecutor
-        from archsearch.training.job import TrialJob
+        from test_executors import hostile, job
 
         if __name__ == "__main__":
-            folds = tuple(np.load({str(tmp_path / "folds.npz")!r}).values())
+            splits = make_splits(load_data("digits"), folds=3, seed=0)
             executor = LocalExecutor(1)
-            executor.submit(TrialJob(0, candidate(epochs=10_000), Path({str(splits.train.path)!r}), folds, (1e-4,), 0))
-            while not executor.events(1.0):
-                pass
+            executor.submit(hostile(splits, "Loops") if {how == "hangs"} else job(splits, 1, epochs=10_000))
+            executor.events(3.0)
             print("training", flush=True)
-            time.sleep(600)
+            while True:
+                executor.events(1.0)
         """)
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as coordinator:
         try:
             assert coordinator.stdout is not None
             assert coordinator.stdout.readline() == "training\n"
-            (worker,) = workers_of(coordinator.pid)
+            left = [*workers_of(coordinator.pid), server_of(coordinator.pid)]
+            assert len(left) == 2
+            if how == "is stopped":
+                os.kill(left[0], signal.SIGSTOP)
         finally:
             coordinator.kill()
     deadline = time.monotonic() + 30
-    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text():
-        assert time.monotonic() < deadline, "the worker goes on without its coordinator"
+    while there := [pid for pid in left if is_there(pid)]:
+        if time.monotonic() > deadline:
+            for pid in there:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail("a process goes on without its coordinator")
         time.sleep(0.2)
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text()
