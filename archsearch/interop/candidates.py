@@ -17,7 +17,7 @@ from pathlib import Path
 from archsearch.errors import InputError, TrialError
 from archsearch.search.candidates import Drawn
 from archsearch.search.config import BATCH_SIZE, EPOCHS
-from archsearch.search.executors.processes import configure_tensorflow, start
+from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
 from archsearch.space.architecture import Task
 from archsearch.space.code import trust
 from archsearch.space.cost import Cost
@@ -118,7 +118,7 @@ class HyperCandidates:
             raise TrialError(f"build(hp) has not ended for {BUILD_SECONDS:.0f} seconds")
         except (EOFError, OSError) as error:
             process.join()
-            raise TrialError(f"the process that builds ended with exit code {process.exitcode}") from error
+            raise TrialError(f"the process that builds {how_ended(process)}") from error
         finally:
             process.kill()
             process.join()

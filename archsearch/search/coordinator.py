@@ -16,7 +16,7 @@ from archsearch.search.budget import Budget
 from archsearch.search.candidates import Candidates, Drawn
 from archsearch.search.company import Alone, Company
 from archsearch.search.executors.base import Executor
-from archsearch.search.failures import explanation, is_tried_again, needs_to_be_alone
+from archsearch.search.failures import is_tried_again, needs_to_be_alone
 from archsearch.search.images import SearchImages
 from archsearch.search.ledger import ENDED_FIRST, Ledger
 from archsearch.search.objectives import ACCURACY, ROBUSTNESS
@@ -296,7 +296,8 @@ class Coordinator:
             drawn = self.candidates.draw(OptunaChooser(trial), self._plan.epochs)
         except TrialError as error:
             logger.warning("trial %d: %s", trial.number, error)
-            self.study.tell(trial, state=TrialState.FAIL)
+            self._ledger.give_up(trial, str(error))
+            self._end_if_explained()
             self._count_in_vain(str(error))
             return
         others = self._all()
@@ -498,10 +499,12 @@ class Coordinator:
         if is_tried_again(failed) and failed.confirms is None:
             self._ledger.enqueue(point, number)
         self._failures_on_end += 1
-        why = explanation(self._all(), self._ledger.drawn())
-        if not why and self._failures_on_end >= MOST_FAILURES_ON_END:
-            why = f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}"
-        if why:
+        self._end_if_explained()
+        if self._failures_on_end >= MOST_FAILURES_ON_END:
+            raise SearchError(f"{MOST_FAILURES_ON_END} trials on end have failed; the last one: {outcome.error}")
+
+    def _end_if_explained(self) -> None:
+        if why := self._ledger.explanation():
             raise SearchError(why)
 
     def _complete(self, now: TrialRecord) -> None:

@@ -10,7 +10,7 @@ Many that are alike end the search (`explanation`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from archsearch.search.record import TrialRecord
 from archsearch.space.sample import Scalar
@@ -38,30 +38,35 @@ def is_to_blame(record: TrialRecord) -> bool:
     return record.state == "failed" and record.cause != "worker lost" and not is_tried_again(record)
 
 
-def explanation(records: Sequence[TrialRecord], drawn: Mapping[int, Mapping[str, Scalar]]) -> str:
+def given_up(records: Sequence[TrialRecord]) -> dict[int, str]:
+    """Why trials have failed for good, by number."""
+    return {r.number: r.reason for r in records if r.state == "failed" and not is_tried_again(r)}
+
+
+def explanation(failed: Mapping[int, str], well: Collection[int], drawn: Mapping[int, Mapping[str, Scalar]]) -> str:
     """What many failures have in common, as a sentence; empty if there is no such thing.
 
     Args:
-        records: All trials.
-        drawn: What was drawn for each of them, by parameter.
+        failed: Why trials have failed, by number; the newest last.
+        well: Trials that have come to a score.
+        drawn: What was drawn for each trial, by parameter.
     """
-    failed = [record for record in records if record.state == "failed" and not is_tried_again(record)]
-    if len(failed) < MOST_ALIKE:
+    if not failed:
         return ""
-    alike = [record for record in failed if _kind(record) == _kind(failed[-1])]
+    newest, reason = list(failed.items())[-1]
+    alike = [number for number, why in failed.items() if _kind(why) == _kind(reason)]
     if len(alike) < MOST_ALIKE:
         return ""
-    well = [trait for record in records if record.fold_scores for trait in _traits(drawn[record.number])]
-    for trait in _traits(drawn[alike[-1].number]):
-        if trait not in well and all(trait in _traits(drawn[record.number]) for record in alike):
-            name, value = trait
-            return f"all {len(alike)} trials with {name} {value} have failed, and no other has it: {alike[-1].reason}"
+    elsewhere = {trait for number in well for trait in _traits(drawn[number])}
+    for name, value in _traits(drawn[newest]):
+        if (name, value) not in elsewhere and all((name, value) in _traits(drawn[number]) for number in alike):
+            return f"all {len(alike)} trials with {name} {value} have failed, and no other has it: {reason}"
     return ""
 
 
-def _kind(record: TrialRecord) -> tuple[str | None, str]:
+def _kind(reason: str) -> str:
     """Errors of the same kind differ in their numbers: shapes, addresses, line numbers."""
-    return record.cause, re.sub(r"\d[\d.,xe+-]*", "#", record.reason)
+    return re.sub(r"\d[\d.,xe+-]*", "#", reason)
 
 
 def _traits(point: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from archsearch.errors import SearchError
 from archsearch.search import record, recovery
 from archsearch.search.company import Alone, Company
+from archsearch.search.failures import explanation, given_up
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.recovery import finished_folds
 from archsearch.search.sessions import PREFIX, Session, sessions_of, spent
@@ -68,10 +69,6 @@ class Ledger:
     def keep_plan(self, plan: Mapping[str, Any]) -> None:
         """Keeps the plan in place of another."""
         self.study.set_user_attr(PLAN, plan)
-
-    def drawn(self) -> dict[int, dict[str, Scalar]]:
-        """What was drawn for each trial, by parameter."""
-        return {trial.number: trial.params for trial in self.study.get_trials(deepcopy=False)}
 
     # Others -----------------------------------------------------------------------------------------------------------
 
@@ -143,6 +140,19 @@ class Ledger:
     def enqueue(self, point: Mapping[str, Scalar], retries: int | None = None) -> None:
         """Has `point` drawn next: as another try of the trial `retries`, if that is given."""
         enqueue(self.study, point, retries)
+
+    def give_up(self, trial: optuna.Trial, reason: str) -> None:
+        """Ends a trial of which nothing could be made."""
+        trial.set_user_attr(record.UNDRAWN, reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+    def explanation(self) -> str:
+        """What many failures have in common (`failures.explanation`)."""
+        trials = self.study.get_trials(deepcopy=False)
+        undrawn = {t.number: str(t.user_attrs[record.UNDRAWN]) for t in trials if record.UNDRAWN in t.user_attrs}
+        failed = dict(sorted((undrawn | given_up(self.all())).items()))
+        well = [each.number for each in self.records.values() if each.fold_scores]
+        return explanation(failed, well, {trial.number: trial.params for trial in trials})
 
     def begin(self, trial: optuna.Trial, begun: TrialRecord) -> TrialRecord:
         """Begins a trial.

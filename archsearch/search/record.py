@@ -17,6 +17,8 @@ from archsearch.training.job import Cause, Report
 State = Literal["running", "complete", "confirmation", "pruned", "infeasible", "duplicate", "interrupted", "failed"]
 
 ATTRIBUTE = "archsearch"
+UNDRAWN = "undrawn"
+"""Attribute of a trial that has no record, since nothing could be made of what was chosen: why."""
 
 
 class TrialRecord(BaseModel):

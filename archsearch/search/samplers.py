@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.search.failures import is_to_blame
-from archsearch.search.record import ATTRIBUTE, TrialRecord
+from archsearch.search.record import ATTRIBUTE, UNDRAWN, TrialRecord
 from archsearch.space.sample import Scalar
 
 # What of Optuna is used here and called experimental has been in it for years.
@@ -69,7 +69,8 @@ def as_bad(failed: FrozenTrial) -> FrozenTrial:
     would try the like again and again. Others are given back as they are.
     """
     kept = failed.user_attrs.get(ATTRIBUTE)
-    if failed.state != TrialState.FAIL or kept is None or not is_to_blame(TrialRecord.model_construct(**kept)):
+    blamed = UNDRAWN in failed.user_attrs or (kept is not None and is_to_blame(TrialRecord.model_construct(**kept)))
+    if failed.state != TrialState.FAIL or not blamed:
         return failed
     seen = copy(failed)
     seen.state, seen.intermediate_values = TrialState.PRUNED, {}

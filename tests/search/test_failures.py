@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from trials import trial
 
-from archsearch.search.failures import MOST_ALIKE, explanation, is_to_blame, is_tried_again, needs_to_be_alone
+from archsearch.search.failures import (
+    MOST_ALIKE,
+    explanation,
+    given_up,
+    is_to_blame,
+    is_tried_again,
+    needs_to_be_alone,
+)
 from archsearch.search.record import TrialRecord
 from archsearch.space.sample import Scalar
 
@@ -40,34 +47,37 @@ def test_only_what_ran_out_of_memory_is_tried_alone() -> None:
     assert not needs_to_be_alone(trial(2), records)
 
 
-def ghosts(count: int, reason: str = "ValueError: shape ({0}, 4)") -> list[TrialRecord]:
-    return [failed(number, reason=reason.format(number)) for number in range(count)]
+def ghosts(count: int, reason: str = "ValueError: shape ({0}, 4)") -> dict[int, str]:
+    return {number: reason.format(number) for number in range(count)}
 
 
 def test_what_all_failures_share_and_nothing_else_has_explains_them() -> None:
-    records = [*ghosts(MOST_ALIKE), trial(20, (0.9,))]
     drawn: dict[int, dict[str, Scalar]]
     drawn = {n: {"stages.0.0.block": "conv", f"stages.{n % 2}.1.block": "ghost", "width": n} for n in range(MOST_ALIKE)}
     drawn[20] = {"stages.0.0.block": "conv", "stages.0.1.block": "residual"}
-    said = explanation(records, drawn)
+    said = explanation(ghosts(MOST_ALIKE), [20], drawn)
     assert said.startswith("all 8 trials with block ghost have failed, and no other has it: ValueError: shape (7, 4)")
 
 
 def test_a_place_in_the_network_can_be_what_explains_them() -> None:
-    records = [*ghosts(MOST_ALIKE), trial(20, (0.9,))]
     drawn = {n: {"stages.0.block": "conv", "stages.1.block": "conv"} for n in range(MOST_ALIKE)}
     drawn[20] = {"stages.0.block": "conv", "stages.1.block": "residual"}
-    assert "with stages.1.block conv have failed" in explanation(records, drawn)
+    assert "with stages.1.block conv have failed" in explanation(ghosts(MOST_ALIKE), [20], drawn)
 
 
 @pytest.mark.parametrize(
-    "records",
+    ("failed", "well"),
     [
-        ghosts(MOST_ALIKE - 1),
-        [*ghosts(MOST_ALIKE), trial(20, (0.9,))],  # it has a ghost, too
-        [*ghosts(4), *ghosts(7, "OSError: no file")],
-        [failed(n, "worker lost") for n in range(MOST_ALIKE)],
+        ({}, []),
+        (ghosts(MOST_ALIKE - 1), []),
+        (ghosts(MOST_ALIKE), [20]),  # it has a ghost, too
+        (ghosts(7) | {7: "OSError: no file"}, []),
     ],
 )
-def test_few_or_different_failures_explain_nothing(records: list[TrialRecord]) -> None:
-    assert explanation(records, {n: {"block": "ghost"} for n in range(21)}) == ""
+def test_few_or_different_failures_explain_nothing(failed: dict[int, str], well: list[int]) -> None:
+    assert explanation(failed, well, {n: {"block": "ghost"} for n in range(21)}) == ""
+
+
+def test_what_is_tried_again_is_not_given_up() -> None:
+    records = [failed(0), failed(1, "worker lost"), failed(2, "worker lost", retries=1), trial(3, (0.9,))]
+    assert given_up(records) == {0: "it broke", 2: "it broke"}
