@@ -53,18 +53,24 @@ def _start(process: BaseProcess) -> None:
 
 def _child(work: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our parent's to answer, under Windows too
-    if sys.platform == "linux":
-        _end_with_server()
+    end_with_parent()
+    _let_server_end()
     work(connection, *arguments)
 
 
-def _end_with_server() -> None:
-    """Has the kernel kill this process as soon as the server is gone, even if it hangs or is stopped by then.
+def end_with_parent() -> None:
+    """Has the kernel kill this process as soon as its parent is gone, even if it hangs or is stopped by then.
 
-    The server ends when nobody holds the other end of a pipe any more. Every child is given a copy of that, for servers
-    of its own; so workers that hang would keep the server, and it them. See prctl(2), PR_SET_PDEATHSIG.
+    Of a worker that is the server; of the server, the thread that has started it. See prctl(2), PR_SET_PDEATHSIG.
     """
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _let_server_end() -> None:
+    """The server ends when nobody holds the other end of a pipe any more, of which every child is given a copy, for
+    servers of its own.
+    """
     server: Any = forkserver._forkserver
     if server._forkserver_alive_fd is not None:
         os.close(server._forkserver_alive_fd)
@@ -128,5 +134,5 @@ def _context() -> "ForkServerContext | SpawnContext":
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["archsearch.training.crossval"])
+    context.set_forkserver_preload(["archsearch.search.executors.server", "archsearch.training.crossval"])
     return context
