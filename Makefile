@@ -6,13 +6,19 @@ BIN := .venv/bin
 # Without compiled bytecode every TensorFlow import takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search test check format docs benchmark benchmark-short clean
+.PHONY: search test soak check format docs benchmark benchmark-short clean
 
 search: .venv/installed
 	$(BIN)/archsearch search search_spaces/digits.yaml --data digits --time 2m --out reports/digits
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# A search under faults injected at random, for an hour, or MINUTES=5; SEED=1 repeats their order.
+MINUTES ?= 60
+STORAGE ?= file
+soak: .venv/installed-dev
+	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) --storage $(STORAGE) $(if $(SEED),--seed $(SEED))
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -148,6 +148,24 @@ def alive_in(group: int, holding: str = "") -> list[str]:
     return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z") and holding in row[2]]
 
 
+def server_of(pid: int) -> int | None:
+    """The process that the workers of a coordinator are forked from, if it is there."""
+    return next((each for each, parent, args in _processes() if parent == pid and "forkserver" in args), None)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes that a coordinator has started to train, or to draw."""
+    server = server_of(pid)
+    return [each for each, parent, _ in _processes() if server is not None and parent == server]
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    """Each process that has not ended: its number, its parent's, and its command line."""
+    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
+    return [(int(row[0]), int(row[1]), row[3]) for row in rows if not row[2].startswith("Z")]
+
+
 def wait_for_the_end_of(group: int) -> None:
     """Waits until no process of a group is left."""
     deadline = time.monotonic() + HANGING

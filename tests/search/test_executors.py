@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from candidates import architecture, block, candidate
+from searches import server_of, workers_of
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
@@ -122,14 +123,6 @@ def test_the_same_job_gives_the_same_reports(executor: Executor, splits: Splits)
     events = [event for event in until_over(executor, 2) if isinstance(event, Report)]
     one, two = ([(e.fold, e.loss, e.val_accuracy) for e in events if e.trial == trial] for trial in (1, 2))
     assert one == two
-
-
-def workers_of(pid: int) -> list[int]:
-    """Processes of the forkserver behind `pid` that train."""
-    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    table = [line.split(None, 2) for line in listing.splitlines()]
-    servers = {int(row[0]) for row in table if int(row[1]) == pid and "forkserver" in row[2]}
-    return [int(row[0]) for row in table if int(row[1]) in servers]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -258,19 +251,13 @@ def test_time_in_which_nobody_looked_is_no_silence(splits: Splits) -> None:
     executor.close()
 
 
-def server_of(pid: int) -> int:
-    """The forkserver behind `pid`."""
-    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    table = [line.split(None, 2) for line in listing.splitlines()]
-    return next(int(row[0]) for row in table if int(row[1]) == pid and "forkserver" in row[2])
-
-
 def test_a_killed_server_loses_its_jobs_and_the_next_ones_get_another(splits: Splits) -> None:
     executor = LocalExecutor(2)
     executor.submit(job(splits, 1, epochs=10_000))
     while not executor.events(1.0):
         pass
     before = server_of(os.getpid())
+    assert before is not None
     os.kill(before, signal.SIGKILL)
     executor.submit(job(splits, 2))  # at once: it may still be on its way out
     outcomes = {event.trial: event for event in until_over(executor, 2) if isinstance(event, Outcome)}
@@ -306,7 +293,9 @@ def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path, h
         try:
             assert coordinator.stdout is not None
             assert coordinator.stdout.readline() == "training\n"
-            left = [*workers_of(coordinator.pid), server_of(coordinator.pid)]
+            server = server_of(coordinator.pid)
+            assert server is not None
+            left = [*workers_of(coordinator.pid), server]
             assert len(left) == 2
             if how == "is stopped":
                 os.kill(left[0], signal.SIGSTOP)
