@@ -268,6 +268,13 @@ def test_pauses_do_not_count_and_an_interrupted_trial_counts_what_it_trained() -
     assert data.progress[-1].seconds == pytest.approx(data.search_seconds)
 
 
+def test_a_trial_that_ended_before_it_began_took_no_time() -> None:
+    early = trial(0, baseline(), (0.9, 0.9, 0.9), started=0.0)
+    back = trial(1, candidate(1), (0.8, 0.8, 0.8), started=5000.0).model_copy(update={"ended": 100.0})
+    data = collect(info(), [early, back], None)
+    assert data.search_seconds == pytest.approx(early.seconds)
+
+
 def test_best_so_far_never_falls() -> None:
     best = [finish.best for finish in collect(info(), search(30), None).progress]
     assert best == sorted(best)
