@@ -68,7 +68,8 @@ def search(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Trials at once, one thread each.", show_default="the cores")
+        int | None,
+        typer.Option(help="Trials at once.", show_default="the cores; with ray: what the cluster holds"),
     ] = None,
     folds: Annotated[
         int | None,
@@ -112,6 +113,13 @@ def search(
     trial_timeout: Annotated[
         str, typer.Option(help="Time without a training step after which a trial has failed: 90s, 10m, 1h.")
     ] = "10m",
+    executor: Annotated[str, typer.Option(help="Where trials run: local, or ray for a cluster.")] = "local",
+    cpus_per_trial: Annotated[
+        float | None, typer.Option(help="With ray: CPUs that a trial takes.", show_default="1")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="With ray: GPUs that a trial takes, such as 1 or 0.5.", show_default="0")
+    ] = None,
     track: Annotated[
         list[str] | None, typer.Option(help="tensorboard, mlflow or wandb; may be given again.", show_default="none")
     ] = None,
@@ -119,7 +127,7 @@ def search(
     """Search for the best architecture; the same command continues a study that was stopped."""
     from archsearch import display
     from archsearch.launch import default_folder, run_search, suggestion
-    from archsearch.search.config import SearchConfig, cores, parse_duration
+    from archsearch.search.config import SearchConfig, parse_duration
     from archsearch.search.folder import StudyFolder
     from archsearch.track.observer import Tracking
     from archsearch.track.trackers import load_tracker
@@ -130,7 +138,7 @@ def search(
         out=out or default_folder(space, data),
         trials=trials,
         seconds=parse_duration(time) if time else None,
-        workers=cores() if workers is None else workers,
+        workers=workers,
         folds=folds,
         seed=seed,
         size=size,
@@ -145,6 +153,9 @@ def search(
         storage=storage,
         trial_timeout=parse_duration(trial_timeout, "trial-timeout"),
         objectives=tuple(name.strip() for name in objective.split(",")),
+        executor=executor,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
     )
     if space is None:
         typer.echo(suggestion(config))

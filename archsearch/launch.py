@@ -22,7 +22,7 @@ from archsearch.search.company import Alone, Company
 from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
 from archsearch.search.database import Database, open_database
-from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.executors.choose import executor_for
 from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
 from archsearch.search.images import SearchImages
 from archsearch.search.provenance import commit, versions
@@ -66,8 +66,9 @@ def run_search(
     info = _describe(config, candidates, data, splits)
     folder = StudyFolder(config.out)
     _check_folder(folder, info)
+    executor = executor_for(config)
     config.out.mkdir(parents=True, exist_ok=True)
-    with _joined(config, folder, info, candidates, interrupted) as (study, company):
+    with closing(executor), _joined(config, folder, info, candidates, interrupted) as (study, company):
         # Coordinators that begin at the same time are not to draw the same.
         study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials) + study.user_attrs.get(JOINED, 0))
         study.pruner = PRUNERS[config.pruner]()
@@ -77,7 +78,7 @@ def run_search(
             images=SearchImages(splits.train.path, len(splits.train.labels), splits.folds, len(splits.test.labels)),
             seed=config.seed,
             budget=config.budget,
-            executor=LocalExecutor(config.workers, config.trial_timeout),
+            executor=executor,
             began=config.began,
             given=config.given,
             pruner=config.pruner,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 
 from archsearch.errors import InputError
@@ -18,8 +19,11 @@ from archsearch.search.samplers import HALVING, PRUNERS, SAMPLERS
 DEFAULT_SECONDS = 600.0
 TRIAL_TIMEOUT = 600.0
 EPOCHS = 10
+LEAST_PART = 1e-4
+"""Of a CPU or a GPU; Ray counts in these."""
 BATCH_SIZE = 128
 PREFERENCES = ("accuracy", "small")
+EXECUTORS = ("local", "ray")
 
 
 def cores() -> int:
@@ -38,7 +42,7 @@ class SearchConfig:
         out: The study's folder; made if it is not there, continued if it is.
         trials: Most trials that train; None is no limit.
         seconds: Wall time for everything, retraining included; None is no limit. If neither is given: ten minutes.
-        workers: Trials that train at once, one thread each.
+        workers: Trials that train at once; None is one a core, or as many as the cluster has room for.
         folds: Folds of the cross-validation, at least 2, all run by every candidate; None has them planned.
         seed: Of the splits, the sampler and every trial, at least 0.
         size: Side to which images are resized, in pixels; None leaves them.
@@ -53,6 +57,9 @@ class SearchConfig:
         prefer: `accuracy`, or `small` for the smallest of those that are as good as the best, within its error.
         objectives: What is wanted: `accuracy` first, then what is to be small (`parameters`, `flops`, `latency`), or
             large (`robustness`).
+        executor: Where trials run: `local` is this machine, `ray` is a cluster.
+        cpus_per_trial: CPUs that a trial takes on a cluster, above 0; None is 1.
+        gpus_per_trial: GPUs that a trial takes on a cluster, a part or whole ones; None is none.
         trial_timeout: Seconds without a training step after which a trial has failed.
         storage: Address of a PostgreSQL database that other machines search from, too; None is a file in the folder.
         began: When all this began, by `time.monotonic`.
@@ -66,7 +73,7 @@ class SearchConfig:
     out: Path
     trials: int | None = None
     seconds: float | None = None
-    workers: int = field(default_factory=cores)
+    workers: int | None = None
     folds: int | None = None
     seed: int = 0
     size: int | None = None
@@ -79,6 +86,9 @@ class SearchConfig:
     finalists: int | None = None
     prefer: str = "accuracy"
     objectives: tuple[str, ...] = (ACCURACY,)
+    executor: str = "local"
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
     trial_timeout: float = TRIAL_TIMEOUT
     storage: str | None = field(default=None, repr=False)  # it may hold a password
     began: float = field(default_factory=time.monotonic)
@@ -100,6 +110,8 @@ class SearchConfig:
         _at_least("batch-size", self.batch_size, 1)
         _known("sampler", self.sampler, SAMPLERS)
         _known("pruner", self.pruner, PRUNERS)
+        _known("executor", self.executor, EXECUTORS)
+        _check_cluster(self.executor, self.cpus_per_trial, self.gpus_per_trial)
 
     @property
     def given(self) -> Given:
@@ -149,6 +161,18 @@ def _check_objectives(objectives: tuple[str, ...], pruner: str) -> None:
         raise InputError(
             "objective: latency is measured with LiteRT; install it with: pip install 'archsearch[litert]'"
         )
+
+
+def _check_cluster(executor: str, cpus: float | None, gpus: float | None) -> None:
+    for name, value in (("cpus-per-trial", cpus), ("gpus-per-trial", gpus)):
+        if executor == "local" and value is not None:
+            raise InputError(f"{name}: only for a cluster, with --executor ray")
+    if cpus is not None and not LEAST_PART <= cpus < inf:
+        raise InputError(f"cpus-per-trial: found {cpus:g}, expected at least {LEAST_PART:g}")
+    if gpus is not None and gpus != 0 and not (LEAST_PART <= gpus <= 1 or (1 < gpus < inf and gpus == int(gpus))):
+        raise InputError(f"gpus-per-trial: found {gpus:g}, expected 0, a part of one such as 0.5, or whole ones")
+    if executor == "ray" and find_spec("ray") is None:
+        raise InputError("executor: ray is not installed; install it with: pip install 'archsearch[ray]'")
 
 
 def _known(name: str, value: str, known: Iterable[str]) -> None:

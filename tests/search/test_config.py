@@ -68,6 +68,18 @@ def test_what_is_no_duration(text: str) -> None:
             {"objectives": ("accuracy", "flops"), "pruner": "median"},
             "pruner: 'median' is Optuna's and takes one objective; expected 'halving' or 'none'",
         ),
+        ({"executor": "slurm"}, "executor: found 'slurm', expected one of local, ray"),
+        ({"cpus_per_trial": 2}, "cpus-per-trial: only for a cluster, with --executor ray"),
+        ({"gpus_per_trial": 1}, "gpus-per-trial: only for a cluster, with --executor ray"),
+        ({"executor": "ray", "cpus_per_trial": 0}, "cpus-per-trial: found 0, expected at least 0.0001"),
+        ({"executor": "ray", "cpus_per_trial": float("nan")}, "cpus-per-trial: found nan, expected at least 0.0001"),
+        *(
+            (
+                {"executor": "ray", "gpus_per_trial": found},
+                f"gpus-per-trial: found {found}, expected 0, a part of one such as 0.5, or whole ones",
+            )
+            for found in (-1, 1.5, float("inf"), float("nan"))
+        ),
     ],
 )
 def test_what_is_refused(changes: dict[str, Any], message: str) -> None:

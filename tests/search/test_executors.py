@@ -1,37 +1,64 @@
-"""What every executor promises, and what the local one does when its processes die."""
+"""What every executor promises, and what Ray's does when its nodes die."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from candidates import architecture, block, candidate
-from searches import server_of, workers_of
+from jobs import job, until_over
+from ray.cluster_utils import Cluster
+from searches import COMMAND
+from spaces import SMALL
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
-from archsearch.search.executors import processes
+from archsearch.errors import InputError
 from archsearch.search.executors.base import Executor
 from archsearch.search.executors.local import LocalExecutor
-from archsearch.space.architecture import SGD, Augment, Stage
-from archsearch.space.hyper import HyperCandidate, HyperRecipe
+from archsearch.search.executors.ray import QUIET, RayExecutor
+from archsearch.space.architecture import SGD, Stage
 from archsearch.training.job import Outcome, Report, TrialJob
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("executors")]
 
-EXECUTORS = {"local": lambda: LocalExecutor(2)}
+EXECUTORS: dict[str, Callable[[], Executor]] = {
+    "local": lambda: LocalExecutor(2, timeout=12.0),
+    "ray": lambda: RayExecutor(2, timeout=12.0),
+}
 
 
-@pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    made = EXECUTORS[request.param]()
+@pytest.fixture(scope="module")
+def cluster(shared_cache: Path) -> Iterator[Cluster]:
+    """A Ray cluster with one node, which every executor here joins."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUIET.items():
+            patch.setenv(name, value)
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "num_gpus": 0})
+        patch.setenv("RAY_ADDRESS", made.address)
+        yield made
+        made.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="module", params=EXECUTORS)
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def executor(kind: str) -> Iterator[Executor]:
+    made = EXECUTORS[kind]()
     yield made
     made.close()
 
@@ -39,21 +66,6 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     return make_splits(load_data("digits"), folds=3, seed=0)
-
-
-def job(splits: Splits, trial: int, epochs: int = 1, **recipe: Any) -> TrialJob:
-    points = tuple(epoch / epochs for epoch in range(1, min(epochs, 100) + 1))
-    return TrialJob(trial, candidate(epochs=epochs, **recipe), splits.train.path, splits.folds, points, seed=0)
-
-
-def until_over(executor: Executor, count: int, seconds: float = 90) -> list[Report | Outcome]:
-    """Events until `count` jobs are over."""
-    found: list[Report | Outcome] = []
-    deadline = time.monotonic() + seconds
-    while sum(isinstance(event, Outcome) for event in found) < count:
-        assert time.monotonic() < deadline, f"still waiting, with {found}"
-        found += executor.events(0.5)
-    return found
 
 
 def test_reports_come_in_order_and_one_outcome_ends_a_job(executor: Executor, splits: Splits) -> None:
@@ -69,20 +81,6 @@ def test_reports_come_in_order_and_one_outcome_ends_a_job(executor: Executor, sp
         assert (ended.state, ended.error) == ("finished", "")
         assert ended.peak_memory > 50e6
     assert executor.events(0) == []
-
-
-def test_what_one_job_has_compiled_the_next_one_finds(splits: Splits) -> None:
-    (where,) = re.findall(r"directory=(\S+)", processes._compiled()["TF_XLA_FLAGS"])
-    executor = LocalExecutor(1)
-    found = []
-    for trial, (kernel, rotate) in enumerate([(3, 10.0), (5, 3.0)]):
-        network = architecture(Stage(blocks=(block(kernel=kernel),) * (trial + 1), downsample="max"))
-        made = candidate(network, epochs=1, augment=Augment(rotate=rotate, shift=0.1))
-        executor.submit(TrialJob(trial, made, splits.train.path, splits.folds[:1], (1.0,), seed=0))
-        assert isinstance(until_over(executor, 1)[-1], Outcome)
-        found.append(set(Path(where).iterdir()))
-    executor.close()
-    assert found[0] == found[1] != set()
 
 
 def test_a_stopped_job_ends_soon(executor: Executor, splits: Splits) -> None:
@@ -125,190 +123,189 @@ def test_the_same_job_gives_the_same_reports(executor: Executor, splits: Splits)
     assert one == two
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_worker_is_one_failed_job(splits: Splits, number: signal.Signals) -> None:
-    executor = LocalExecutor(2)
-    executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
+def workers_of(pid: int) -> list[int]:
+    """Processes that train, in the forkservers of `pid` and of its descendants."""
+    listing = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    table = {int(row[0]): (int(row[1]), row[2]) for row in (line.split(None, 2) for line in listing.splitlines())}
+
+    def is_below(process: int) -> bool:
+        return process == pid or (process in table and is_below(table[process][0]))
+
+    forked = [process for process, (_, command) in table.items() if "forkserver" in command and is_below(process)]
+    return [process for process in forked if table[process][0] in forked]
+
+
+def parent(process: int) -> int:
+    return int(re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)[1])  # type: ignore[index]
+
+
+def wait_for_the_end_of(process: int) -> None:
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{process}").exists() and "Z" not in Path(f"/proc/{process}/stat").read_text():
+        assert time.monotonic() < deadline, "the worker goes on"
+        time.sleep(0.2)
+
+
+def until_training(executor: Executor) -> int:
+    """Waits for a report, and returns the one process that trains."""
+    while not any(isinstance(event, Report) for event in executor.events(1.0)):
         pass
     (worker,) = workers_of(os.getpid())
-    os.kill(worker, number)
+    return worker
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_worker_is_one_failed_job(executor: Executor, splits: Splits, number: signal.Signals) -> None:
+    executor.submit(job(splits, 1, epochs=10_000))
+    os.kill(until_training(executor), number)
     last = until_over(executor, 1)[-1]
     assert isinstance(last, Outcome)
-    assert last.state == "failed"
+    assert (last.state, last.cause) == ("failed", "worker lost")
     assert number.name in last.error
     executor.submit(job(splits, 2))
-    assert isinstance(until_over(executor, 1)[-1], Outcome)
-    executor.close()
-
-
-def test_a_worker_that_does_not_listen_is_killed(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archsearch.search.executors.local.GRACE_SECONDS", 0.5)
-    executor = LocalExecutor(1)
-    executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
-        pass
-    (worker,) = workers_of(os.getpid())
-    os.kill(worker, signal.SIGSTOP)
-    executor.stop(1)
-    last = until_over(executor, 1)[-1]
-    assert isinstance(last, Outcome)
-    assert last.state == "stopped"
-    executor.close()
-
-
-def test_closing_leaves_no_process(splits: Splits) -> None:
-    executor = LocalExecutor(2)
-    executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
-        pass
-    assert workers_of(os.getpid())
-    executor.close()
-    assert not workers_of(os.getpid())
-
-
-HERE = Path(__file__).parent
-
-
-def hostile(splits: Splits, name: str, trial: int = 1) -> TrialJob:
-    """Trains a HyperModel of `hostile.py`."""
-    recipe = HyperRecipe(batch_size=128, epochs=1)
-    made = HyperCandidate(code=f"hostile.py:{name}", task=load_data("digits").task, values={}, recipe=recipe)
-    return TrialJob(trial, made, splits.train.path, splits.folds, (1.0,), seed=0, code=HERE)
-
-
-@pytest.mark.parametrize(
-    ("name", "cause", "said"),
-    [
-        ("Exits", "exception", "SystemExit: 0"),
-        ("Interrupts", "exception", "KeyboardInterrupt"),
-        ("ExitsAtOnce", "worker lost", "ended with exit code 3"),
-        ("Aborts", "worker lost", "was killed by SIGABRT"),
-        ("Hungry", "out of memory", "MemoryError"),
-        ("LosesItsWay", "not a number", "became nan"),
-    ],
-)
-def test_a_models_own_code_fails_one_job(splits: Splits, name: str, cause: str, said: str) -> None:
-    executor = LocalExecutor(1)
-    executor.submit(hostile(splits, name))
-    last = until_over(executor, 1)[-1]
-    executor.close()
-    assert isinstance(last, Outcome)
-    assert (last.state, last.cause) == ("failed", cause)
-    assert said in last.error
-
-
-def test_a_thread_that_a_models_code_leaves_keeps_nobody(splits: Splits) -> None:
-    executor = LocalExecutor(1)
-    executor.submit(hostile(splits, "LeavesAThread"))
     last = until_over(executor, 1)[-1]
     assert isinstance(last, Outcome)
     assert last.state == "finished"
-    assert not workers_of(os.getpid())
-    executor.close()
 
 
-def test_a_model_that_catches_everything_is_stopped_all_the_same(
-    splits: Splits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("archsearch.search.executors.local.GRACE_SECONDS", 0.5)
-    executor = LocalExecutor(1)
-    executor.submit(hostile(splits, "Deaf"))
-    executor.events(3.0)
+def test_a_worker_that_does_not_listen_is_killed(executor: Executor, splits: Splits) -> None:
+    executor.submit(job(splits, 1, epochs=10_000))
+    os.kill(until_training(executor), signal.SIGSTOP)
     executor.stop(1)
     last = until_over(executor, 1)[-1]
-    executor.close()
     assert isinstance(last, Outcome)
     assert last.state == "stopped"
 
 
-def test_a_worker_that_makes_no_step_has_stalled(splits: Splits) -> None:
-    executor = LocalExecutor(1, timeout=3.0)
+def test_a_worker_that_makes_no_step_is_stalled(executor: Executor, splits: Splits) -> None:
     executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
-        pass
-    (worker,) = workers_of(os.getpid())
-    os.kill(worker, signal.SIGSTOP)
+    os.kill(until_training(executor), signal.SIGSTOP)
     last = until_over(executor, 1)[-1]
-    executor.close()
     assert isinstance(last, Outcome)
     assert (last.state, last.cause) == ("failed", "stalled")
-    assert "no training step for 3 s" in last.error
+    assert "no training step for 12 s" in last.error
 
 
-def test_time_in_which_nobody_looked_is_no_silence(splits: Splits) -> None:
-    executor = LocalExecutor(1, timeout=3.0)
+def test_closing_leaves_no_process(kind: str, splits: Splits) -> None:
+    executor = EXECUTORS[kind]()
     executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
-        pass
-    (worker,) = workers_of(os.getpid())
-    os.kill(worker, signal.SIGSTOP)
-    executor.events(0.0)
-    time.sleep(4.0)  # the machine sleeps, with all that is on it
-    assert not [event for event in executor.events(0.0) if isinstance(event, Outcome)]
-    os.kill(worker, signal.SIGCONT)
-    assert all(isinstance(event, Report) for event in executor.events(1.0))
+    worker = until_training(executor)
     executor.close()
-
-
-def test_a_killed_server_loses_its_jobs_and_the_next_ones_get_another(splits: Splits) -> None:
-    executor = LocalExecutor(2)
-    executor.submit(job(splits, 1, epochs=10_000))
-    while not executor.events(1.0):
-        pass
-    before = server_of(os.getpid())
-    assert before is not None
-    os.kill(before, signal.SIGKILL)
-    executor.submit(job(splits, 2))  # at once: it may still be on its way out
-    outcomes = {event.trial: event for event in until_over(executor, 2) if isinstance(event, Outcome)}
     executor.close()
-    assert (outcomes[1].state, outcomes[1].cause) == ("failed", "worker lost")
-    assert outcomes[2].state == "finished"
-    assert server_of(os.getpid()) != before
+    wait_for_the_end_of(worker)
 
 
-@pytest.mark.parametrize("how", ["trains", "hangs", "is stopped"])
-def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path, how: str) -> None:
+def test_workers_end_when_the_coordinator_dies(kind: str, splits: Splits, tmp_path: Path) -> None:
+    np.savez(tmp_path / "folds.npz", *splits.folds)
     script = tmp_path / "coordinator.py"
     script.write_text(
         textwrap.dedent(f"""
-        import sys
-        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
-        from archsearch.data.sources import load_data
-        from archsearch.data.splits import make_splits
-        from archsearch.search.executors.local import LocalExecutor
-        from test_executors import hostile, job
+        import sys, time
+        from pathlib import Path
+        import numpy as np
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from candidates import candidate
+        from archsearch.search.executors.{kind} import {kind.title()}Executor
+        from archsearch.training.job import TrialJob
 
         if __name__ == "__main__":
-            splits = make_splits(load_data("digits"), folds=3, seed=0)
-            executor = LocalExecutor(1)
-            executor.submit(hostile(splits, "Loops") if {how == "hangs"} else job(splits, 1, epochs=10_000))
-            executor.events(3.0)
+            folds = tuple(np.load({str(tmp_path / "folds.npz")!r}).values())
+            executor = {kind.title()}Executor(1)
+            executor.submit(TrialJob(0, candidate(epochs=10_000), Path({str(splits.train.path)!r}), folds, (1e-4,), 0))
+            while not executor.events(1.0):
+                pass
             print("training", flush=True)
-            while True:
-                executor.events(1.0)
+            time.sleep(600)
         """)
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as coordinator:
         try:
             assert coordinator.stdout is not None
             assert coordinator.stdout.readline() == "training\n"
-            server = server_of(coordinator.pid)
-            assert server is not None
-            left = [*workers_of(coordinator.pid), server]
-            assert len(left) == 2
-            if how == "is stopped":
-                os.kill(left[0], signal.SIGSTOP)
+            (worker,) = workers_of(os.getpid())
         finally:
             coordinator.kill()
-    deadline = time.monotonic() + 30
-    while there := [pid for pid in left if is_there(pid)]:
-        if time.monotonic() > deadline:
-            for pid in there:
-                os.kill(pid, signal.SIGKILL)
-            pytest.fail("a process goes on without its coordinator")
-        time.sleep(0.2)
+    wait_for_the_end_of(worker)
 
 
-def is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+# Ray only -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def second_node(cluster: Cluster) -> Any:
+    """The only one with five CPUs."""
+    return cluster.add_node(num_cpus=5, num_gpus=0)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(second_node: Any) -> Iterator[RayExecutor]:
+    """Its jobs run on the second node."""
+    made = RayExecutor(cpus=5)
+    yield made
+    made.close()
+
+
+def test_a_node_without_the_images_is_sent_them(elsewhere: RayExecutor, splits: Splits, tmp_path: Path) -> None:
+    assert elsewhere.workers == 1
+    images = Path(shutil.copytree(splits.train.path, tmp_path / "images"))
+    reports = []
+    for trial in (1, 2):
+        elsewhere.submit(TrialJob(trial, candidate(epochs=1), images, splits.folds[:1], (1.0,), seed=0))
+        report, outcome = until_over(elsewhere, 1)
+        assert isinstance(report, Report)
+        assert isinstance(outcome, Outcome)
+        assert outcome.state == "finished"
+        reports.append((report.loss, report.val_accuracy))
+        shutil.rmtree(images, ignore_errors=True)
+    assert reports[0] == reports[1]
+
+
+def test_a_node_that_dies_is_a_failed_job(
+    cluster: Cluster, second_node: Any, elsewhere: RayExecutor, splits: Splits
+) -> None:
+    elsewhere.submit(job(splits, 1, epochs=10_000))
+    worker = until_training(elsewhere)
+    cluster.remove_node(second_node, allow_graceful=False)
+    last = until_over(elsewhere, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert (last.state, last.cause) == ("failed", "worker lost")
+    wait_for_the_end_of(worker)
+    elsewhere.submit(job(splits, 1))  # no node is left for it
+    assert elsewhere.events(1.0) == []
+    elsewhere.stop(1)
+    last = until_over(elsewhere, 1, seconds=5)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "stopped"
+
+
+def test_an_actor_that_does_not_answer_is_killed(cluster: Cluster, splits: Splits) -> None:
+    executor = RayExecutor(1)
+    executor.submit(job(splits, 1, epochs=10_000))
+    worker = until_training(executor)
+    os.kill(parent(parent(worker)), signal.SIGSTOP)
+    executor.stop(1)
+    last = until_over(executor, 1)[-1]
+    assert isinstance(last, Outcome)
+    assert last.state == "stopped"
+    wait_for_the_end_of(worker)
+    executor.close()
+
+
+def test_what_no_node_has_is_refused_at_once(cluster: Cluster) -> None:
+    with pytest.raises(InputError, match="asks for 64 CPUs and 0 GPUs, and no node has that: the largest has"):
+        RayExecutor(cpus=64)
+
+
+def test_a_search_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    study = tmp_path / "study"
+    options = ["--executor", "ray", "--workers", 1, "--trials", 2, "--folds", 2, "--out", study]
+    words = [str(word) for word in (COMMAND, "search", tmp_path / "small.yaml", *options)]
+    refused = subprocess.run([*words, "--gpus-per-trial", "1"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("ray: a trial asks for 1 CPU and 1 GPU, and no node has that")
+    assert refused.stderr.count("\n") == 1
+    assert not study.exists()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (study / "best" / "model.keras").is_file()

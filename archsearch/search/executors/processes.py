@@ -15,6 +15,7 @@ from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
@@ -134,5 +135,7 @@ def _context() -> "ForkServerContext | SpawnContext":
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["archsearch.search.executors.server", "archsearch.training.crossval"])
+    # It would end with another thread than the main one, too, and others may have workers by then.
+    ends = ["archsearch.search.executors.server"] if current_thread() is main_thread() else []
+    context.set_forkserver_preload([*ends, "archsearch.training.crossval"])
     return context
