@@ -43,7 +43,7 @@ baseline:
   stages.0.filters: 4
   training.optimizer.adam.learning_rate: 1.0e-2
 """
-EPOCHS, WORKERS = 6, 2
+EPOCHS, WORKERS = 20, 2
 DISK_BYTES = 32 * 2**20
 PAUSE = (2.0, 7.0)
 """Seconds from one fault to the next."""
