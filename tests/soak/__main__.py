@@ -22,7 +22,9 @@ from optuna.storages.journal import JournalFileBackend
 
 from archsearch.replay import replay
 from archsearch.search import record
+from archsearch.search.address import parse_address
 from archsearch.search.sessions import sessions_of, spent
+from archsearch.search.storage import know
 from archsearch.study import Study
 from soak import checks
 from soak.command import GONE_SECONDS, Run
@@ -266,6 +268,8 @@ def main() -> int:
             print("no small disk can be mounted here, so 'full disk' is left out")
         faults = Faults(random.Random(told.seed), disk if is_small else None, folder / "clock", server)
         storage = None if server is None else server.new_database()
+        if storage is not None:
+            know(parse_address(storage))  # its password, which the study's folder does not hold
         soak = Soak(told.minutes, told.seed, folder, disk, faults, storage)
         soak.search()
         found = soak.check()

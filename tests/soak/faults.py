@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Faults:
     def inject(self, run: Run, calm: bool) -> str:
         """Has the next fault happen; empty if there was nothing that it could happen to.
 
-        All kinds come up as often as they should, in an order that is left to chance.
+        Each kind comes up once, then as often as it should, in an order that is left to chance.
 
         Args:
             run: The command.
@@ -76,12 +76,17 @@ class Faults:
         kinds = self._gentle if calm else self._all
         deck = [kind for kind in self._deck if kind in kinds]
         if not deck:
-            deck = [kind for kind, (times, _) in kinds.items() for _ in range(times)]
-            self._chance.shuffle(deck)
+            others = [kind for kind, (times, _) in kinds.items() for _ in range(times - 1)]
+            deck = self._shuffled(others) + self._shuffled(kinds)  # dealt from the end: first each kind once
         kind = deck.pop()
         done = kinds[kind][1](run)
         self._deck = deck if done else [kind, *deck]
         return kind if done else ""
+
+    def _shuffled(self, kinds: Iterable[str]) -> list[str]:
+        shuffled = [*kinds]
+        self._chance.shuffle(shuffled)
+        return shuffled
 
     def tick(self) -> None:
         """Undoes what has lasted long enough."""
