@@ -3,7 +3,7 @@
 import pytest
 
 from archsearch.errors import InputError
-from archsearch.search.executors.ray import capacity
+from archsearch.search.executors.ray import RayExecutor, capacity
 
 HEAD, WORKER = {"CPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}
 
@@ -37,6 +37,12 @@ def test_jobs_that_nodes_hold(cpus: float, gpus: float, jobs: int) -> None:
 def test_what_no_node_holds_is_refused(cpus: float, gpus: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
         capacity([HEAD, WORKER, WORKER], cpus, gpus)
+
+
+def test_a_cluster_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match=r"RAY_ADDRESS=127\.0\.0\.1:1 cannot be used: .*refused"):
+        RayExecutor()
 
 
 def test_a_cluster_without_nodes_is_refused() -> None:

@@ -7,6 +7,7 @@ what follows when it hangs, crashes or finds no memory is in one place. Ray find
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning; `_Slot` hides GPUs from those that asked for none
 }
+KNOCK_SECONDS = 10.0
 POLL_SECONDS = 0.5
 """How long an actor waits for something to come before it answers; it hears nothing meanwhile."""
 ANSWER_SECONDS = 2.0
@@ -163,7 +165,7 @@ class RayExecutor:
         except OutOfMemoryError:
             return [self._lost(trial, "its node had no memory left", "out of memory")]
         except RayError as error:
-            return [self._lost(trial, f"its worker on the cluster was lost: {first_line(error)}", "worker lost")]
+            return [self._lost(trial, f"its worker on the cluster was lost: {_reason(error)}", "worker lost")]
         running.heard = time.monotonic()
         if events and isinstance(events[-1], Outcome):
             del self._running[trial]
@@ -248,6 +250,10 @@ def _amounts(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPU{'s' * (cpus != 1)} and {gpus:g} GPU{'s' * (gpus != 1)}"
 
 
+def _reason(error: RayError) -> str:
+    return str(error).strip().split("\n")[-1][:300]  # what Ray says before is who
+
+
 def _nodes() -> list[Any]:
     nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
     return [node for node in nodes if node["Alive"]]
@@ -256,12 +262,20 @@ def _nodes() -> list[Any]:
 def _connect() -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it greets, and explains its defaults
     try:
+        _knock(os.environ.get("RAY_ADDRESS", ""))
         with environment(QUIET):
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         where = os.environ.get("RAY_ADDRESS")
         found = f"the cluster at RAY_ADDRESS={where} cannot be used" if where else "no cluster can be started here"
         raise InputError(f"ray: {found}: {first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nobody answers at `address`, where it is host:port: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
 def _unpacked(key: str, shipped: Any) -> Path:
