@@ -14,7 +14,7 @@ A message names the thing, what was found, what was expected, and what to do.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -73,16 +73,25 @@ def _cells(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
 
 
+MOST_SAID = 100
+"""A message has so many of a file's problems: whoever repairs a file begins at its top."""
+
+
 class SpaceError(InputError):
     """A search space that cannot be used; `problems` has every reason, in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__(self._said(str))
 
     def pictured(self) -> str:
-        """All problems, each with the offending line and a caret: what a terminal shows."""
-        return "\n".join(problem.pictured() for problem in self.problems)
+        """The problems, each with the offending line and a caret: what a terminal shows."""
+        return self._said(Problem.pictured)
+
+    def _said(self, say: Callable[[Problem], str]) -> str:
+        more = len(self.problems) - MOST_SAID
+        rest = [f"and {more:,} more problems"] if more > 0 else []
+        return "\n".join([*map(say, self.problems[:MOST_SAID]), *rest])
 
 
 class DataError(InputError):

@@ -23,3 +23,10 @@ def test_a_problem_without_a_line_is_one_sentence() -> None:
     error = SpaceError([Problem("f", 1, 1, "", "no such file"), Problem("f", 2, 1, "a", "wrong", "a: 1")])
     assert str(error).splitlines() == ["f:1:1: no such file", "f:2:1: a: wrong"]
     assert error.pictured().splitlines() == ["f:1:1: no such file", "f:2:1: a: wrong", "    a: 1", "    ^"]
+
+
+def test_a_message_has_the_first_hundred_problems() -> None:
+    error = SpaceError([Problem("f", line, 1, "", "wrong") for line in range(1, 1103)])
+    assert len(error.problems) == 1102
+    for said in (str(error), error.pictured()):
+        assert said.splitlines()[99:] == ["f:100:1: wrong", "and 1,002 more problems"]

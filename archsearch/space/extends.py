@@ -14,6 +14,7 @@ import yaml
 
 from archsearch.errors import Problem, SpaceError
 from archsearch.space.source import (
+    MAX_FILE,
     Path,
     Source,
     in_file_order,
@@ -21,9 +22,12 @@ from archsearch.space.source import (
     nearest,
     parse_source,
     shown,
+    too_long,
 )
 
 EXTENDS = "extends"
+MAX_BASES = 16
+"""Files that extend each other, one below the other."""
 
 
 def read_source(path: str | FilePath) -> Source:
@@ -69,7 +73,10 @@ _Dumper.add_representer(
 
 def _read(file: str) -> Source:
     try:
-        content = FilePath(file).read_bytes()
+        with FilePath(file).open("rb") as opened:
+            content = opened.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise too_long(file)
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
@@ -107,6 +114,8 @@ def _unusable(name: Any, folder: FilePath, above: tuple[FilePath, ...]) -> str |
     if path in above:
         around = " → ".join(file.name for file in (*above[above.index(path) :], path))
         return f"files extend each other in a circle: {around}"
+    if len(above) > MAX_BASES:
+        return f"{MAX_BASES} files extend each other already; expected at most so many"
     if not path.is_file():
         there = {file.stem: file.name for file in path.parent.glob("*.yaml") if file not in above}
         near = nearest(path.stem, there)

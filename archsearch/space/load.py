@@ -16,13 +16,28 @@ from typing import Any
 from archsearch.errors import InputError
 from archsearch.space.architecture import Task
 from archsearch.space.code import load_code, trust
-from archsearch.space.corners import halvings, possible
+from archsearch.space.corners import halvings, possible, settings
 from archsearch.space.extends import parse_whole, read_source, self_contained
 from archsearch.space.names import named
 from archsearch.space.repair import Draft
 from archsearch.space.schema import CustomSection, SpaceFile, walk
 from archsearch.space.source import Path, Source, did_you_mean
-from archsearch.space.values import Choice, FloatRange, Formula, IntRange, Options, Scalar, Section, Varying, varies
+from archsearch.space.values import (
+    Choice,
+    FloatRange,
+    Formula,
+    IntRange,
+    Options,
+    Scalar,
+    Section,
+    Varying,
+    options_of,
+    varies,
+)
+
+
+MOST_STAGES, MOST_BLOCKS = 256, 64 * 64
+"""Of a candidate, copies included. More take minutes to draw, to count, and to check."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,7 @@ def draft_space(source: Source, trust_code: bool = False) -> Draft:
         SpaceError: It is so wrong that nothing is left.
     """
     draft = Draft(source)
+    _check_blocks(draft)
     _check_code(draft, trust_code)
     _check_baseline(draft)
     return draft
@@ -206,6 +222,23 @@ def _too_small(schema: SpaceFile, task: Task) -> tuple[int, str] | None:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def _check_blocks(draft: Draft) -> None:
+    """Raises SpaceError if a candidate may have so many blocks that nothing else can be checked."""
+    stages = blocks = 0
+    for index, entry in enumerate(draft.schema.stages):
+        copies = max(possible(draft.schema, entry.repeat))
+        path: Path = ("stages", index, "depth")
+        given = settings(draft.schema, path, entry.depth) if isinstance(entry.depth, Formula) else [{}]
+        stages += copies
+        blocks += copies * max((depth for names in given for depth in options_of(entry.depth, names)), default=1)
+        for field, found, most in (("repeat", stages, MOST_STAGES), ("depth", blocks, MOST_BLOCKS)):
+            if found > most:
+                what = "stages" if field == "repeat" else "blocks"
+                message = f"up to here a candidate may have {found:,} {what}, expected at most {most:,}"
+                draft.complain(("stages", index, field), message)
+                raise draft.error()
 
 
 def _check_code(draft: Draft, trust_code: bool) -> None:

@@ -22,7 +22,7 @@ from archsearch.space.expression import ExpressionError, parse_expression, unkno
 from archsearch.space.extends import EXTENDS
 from archsearch.space.homes import KIND_FIELDS, home, kinds_of
 from archsearch.space.names import plain_name
-from archsearch.space.schema import VARYING, SpaceFile, known_names, walk
+from archsearch.space.schema import MOST_ENTRIES, VARYING, SpaceFile, known_names, walk
 from archsearch.space.source import SYNONYMS, Path, Source, in_file_order, nearest, shown, written
 from archsearch.space.values import Formula, Value
 
@@ -297,6 +297,8 @@ def _special(detail: ErrorDetails, path: Path) -> str | None:
             wanted = "a list of entries, each behind a '-'; only with 'extends' it may be a mapping from an index"
         case "tuple_type", ("stages",):
             wanted = "a list of entries, each behind a '-'"
+        case "too_long", ("stages",) | ("let",):
+            return f"found {len(found)} entries, expected at most {MOST_ENTRIES}"
         case "value_error", ("baseline", str(key)) if isinstance(found, dict) and found:
             inner, value = next(iter(found.items()))
             wanted = f"one value; a parameter is called by its whole path: '{key}.{inner}: {written(value)}'"

@@ -342,6 +342,10 @@ class Limits(Section):
     flops: _Limit | None = None
 
 
+MOST_ENTRIES = 64
+"""Of `let` and of `stages`: the checks of a file go through what its entries can be together."""
+
+
 class SpaceFile(Section):
     """A whole space file.
 
@@ -359,9 +363,9 @@ class SpaceFile(Section):
 
     name: Annotated[str, AfterValidator(_space_name)]
     description: str = ""
-    let: dict[Annotated[str, AfterValidator(_let_name)], _LetValue] = Field(default={})
+    let: dict[Annotated[str, AfterValidator(_let_name)], _LetValue] = Field(default={}, max_length=MOST_ENTRIES)
     augment: AugmentSection | None = None
-    stages: Annotated[tuple[StageEntry, ...], Field(min_length=1)]
+    stages: Annotated[tuple[StageEntry, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
     head: HeadSection = HeadSection()
     training: TrainingSection = TrainingSection()
     limits: Limits = Limits()

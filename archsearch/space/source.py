@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import yaml
@@ -18,8 +19,11 @@ from archsearch.errors import Problem, SpaceError
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the file to a node."""
 
+MAX_FILE = 50_000
+"""Bytes of a space file: ten times those of the longest that ships, and read in a second."""
 MAX_DEPTH = 32
 MAX_DIGITS = 40
+MAX_KEY = 200
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -71,9 +75,14 @@ class Source:
 
     def problem_at(self, mark: Mark, message: str, name: str = "") -> Problem:
         """A problem with whatever stands at `mark`."""
-        lines = _LINE_BREAK.split(self.texts[mark.file])
+        lines = _lines(self.texts[mark.file])
         line = lines[mark.line - 1] if mark.line <= len(lines) else ""
         return Problem(mark.file, mark.line, mark.column, name, message, line)
+
+
+@lru_cache(maxsize=8)  # a file may have a thousand problems, and all of them show lines of one text
+def _lines(text: str) -> list[str]:
+    return _LINE_BREAK.split(text)
 
 
 def dotted(path: Path) -> str:
@@ -93,8 +102,10 @@ def parse_source(text: str, file: str) -> Source:
     a number that is too long, a second document.
 
     Raises:
-        SpaceError: The text is not YAML, or is empty; with whatever else was wrong before it.
+        SpaceError: The text is longer than `MAX_FILE`, is not YAML, or is empty; with whatever else was wrong before it.
     """
+    if len(text) > MAX_FILE:
+        raise too_long(file)
     source = Source(file, {file: text}, None)
     try:
         return replace(source, data=_Reader(text, source).document())
@@ -104,12 +115,19 @@ def parse_source(text: str, file: str) -> Source:
         where = Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file, 1, 1)
         what = f"not YAML: {said}{_NOT_YAML.get(str(error.problem), '')}"
     except yaml.reader.ReaderError as error:
-        before = _LINE_BREAK.split(text[: error.position])
+        before = _lines(text[: error.position])
         where = Mark(file, len(before), len(before[-1]) + 1)
         what = f"character {chr(error.character)!r} is not allowed in YAML"
     except _Nothing:
         where, what = Mark(file, 1, 1), "the file is empty; expected a search space"
     raise SpaceError(in_file_order([*source.problems, source.problem_at(where, what)]))
+
+
+def too_long(file: str) -> SpaceError:
+    """For a file of more than `MAX_FILE` bytes."""
+    return SpaceError(
+        [Problem(file, 1, 1, "", f"longer than a search space can be; expected at most {MAX_FILE:,} bytes")]
+    )
 
 
 _NOT_YAML = {  # what to do about what PyYAML says
@@ -162,6 +180,8 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent):
                 self._stop(event, "found a key that is not a name; braces and brackets belong after a colon")
             key, mark = str(event.value), self._mark(event)
+            if len(key) > MAX_KEY:
+                self._stop(event, f"a key of {len(key)} characters; expected at most {MAX_KEY}")
             inside = (*path, key)
             first = self._source.keys.get(inside) if key in data else None
             self._source.keys[inside] = mark

@@ -117,3 +117,19 @@ def test_what_cannot_be_extended(tmp_path: Path, mine: str, base: str | None, ex
         over(tmp_path, f"extends: {mine}\nname: a\nname: b\n")
     assert len(caught.value.problems) == 2
     assert any(expected in str(problem) for problem in caught.value.problems)
+
+
+def test_a_long_row_of_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "0.yaml").write_text(BASE, encoding="utf-8")
+    for number in range(1, 19):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: {number - 1}.yaml", encoding="utf-8")
+    assert load_space(tmp_path / "16.yaml").name == "base"
+    with pytest.raises(SpaceError, match=r"1\.yaml:1:10: extends: 16 files extend each other already"):
+        load_space(tmp_path / "17.yaml")
+
+
+def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
+    with (tmp_path / "mine.yaml").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(SpaceError, match="longer than a search space can be"):
+        load_space(tmp_path / "mine.yaml")

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from archsearch.errors import Problem, SpaceError
-from archsearch.space.source import Mark, did_you_mean, listed, parse_source, shown, written
+from archsearch.space.source import MAX_FILE, Mark, did_you_mean, listed, parse_source, shown, written
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,21 @@ def problems(text: str) -> Sequence[Problem]:
 )
 def test_what_is_refused(text: str, message: str) -> None:
     assert [str(problem) for problem in problems(text)] == [message]
+
+
+def test_a_file_that_is_too_long_is_not_read() -> None:
+    text = "#" * MAX_FILE
+    assert [str(problem) for problem in problems(text)] == ["f:1:1: the file is empty; expected a search space"]
+    assert [str(problem) for problem in problems(text + "#")] == [
+        "f:1:1: longer than a search space can be; expected at most 50,000 bytes"
+    ]
+
+
+def test_all_problems_show_lines_of_one_text() -> None:
+    """Else a file of fifty kilobytes on one line with thousands of problems would take hundreds of megabytes."""
+    lines = [problem.source for problem in problems(f"a: [{', '.join(['*x'] * 100)}]")]
+    assert len(lines) == 100
+    assert all(line is lines[0] for line in lines)
 
 
 def test_what_cannot_be_read_as_it_was_meant_is_known() -> None:
