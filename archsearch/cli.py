@@ -18,6 +18,7 @@ import typer
 from archsearch import cli_space
 from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
+from archsearch.files import trouble
 
 if TYPE_CHECKING:
     from archsearch.report.data import ReportData
@@ -479,9 +480,9 @@ def main() -> None:
     except ArchsearchError as error:
         _fail(error, 1)
     except OSError as error:
-        if error.filename is None or error.strerror is None:
+        if (said := trouble(error)) is None:
             raise
-        _fail(f"{error.filename}: cannot be read or written: {error.strerror}", 1)
+        _fail(said, 1)
 
 
 class _Interrupted(BaseException):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archsearch.errors import InputError
+from archsearch.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,7 +156,6 @@ def new(
     from archsearch.data.sources import load_data
     from archsearch.data.splits import parts_for
     from archsearch.data.suggest import name_of, suggest_space
-    from archsearch.search.folder import write_whole
 
     file = out or Path(f"{name_of(data)}.yaml")
     if file.exists():
@@ -237,14 +237,10 @@ def _write_plot(path: Path, space: "Space", costs: "Costs") -> None:
     ]
     measures.append(Measure("seconds an epoch, one thread, about", costs.seconds, costs.baseline_seconds))
     page = spread_page(f"{space.name}: {len(found):,} random architectures for {Path(costs.source).name}", measures)
-    beside = path.with_name(f".{path.name}.tmp")
     try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, page)
     except OSError as error:
         raise InputError(f"--plot: {path} cannot be written: {error.strerror}; expected a file in a folder") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _comparable(path: Path, trust_code: bool) -> "Space | Candidate | Architecture":

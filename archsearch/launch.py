@@ -15,6 +15,7 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, StudyError
+from archsearch.files import write_whole
 from archsearch.interop.candidates import HyperCandidates, hyper_recipe
 from archsearch.search.address import parse_address
 from archsearch.search.candidates import Candidates, SpaceCandidates
@@ -23,8 +24,9 @@ from archsearch.search.config import SearchConfig
 from archsearch.search.coordinator import Coordinator, Progress
 from archsearch.search.database import Database, open_database
 from archsearch.search.executors.choose import executor_for
-from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
+from archsearch.search.folder import StudyFolder, StudyInfo
 from archsearch.search.images import SearchImages
+from archsearch.search.journal import journal
 from archsearch.search.provenance import commit, versions
 from archsearch.search.recovery import recover, requeue
 from archsearch.search.samplers import PRUNERS, SAMPLERS
@@ -67,7 +69,6 @@ def run_search(
     folder = StudyFolder(config.out)
     _check_folder(folder, info)
     executor = executor_for(config)
-    config.out.mkdir(parents=True, exist_ok=True)
     with closing(executor), _joined(config, folder, info, candidates, interrupted) as (study, company):
         # Coordinators that begin at the same time are not to draw the same.
         study.sampler = SAMPLERS[config.sampler](config.seed + len(study.trials) + study.user_attrs.get(JOINED, 0))
@@ -255,6 +256,7 @@ def _patience(config: SearchConfig, interrupted: Callable[[], bool]) -> Callable
 
 def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates) -> optuna.Study:
     if folder.info.is_file():
+        journal(folder).mend()
         study = open_study(folder)
         if lost := recover(study):
             logger.info("%s: %d trials were begun and not finished; they start again", folder.path, lost)

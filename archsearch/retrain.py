@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import ArchsearchError, SearchError, TrialError
+from archsearch.files import sync, write_whole
 from archsearch.report.verdict import judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.config import cores
 from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
-from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, write_whole
+from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo
 from archsearch.search.provenance import versions
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
@@ -148,6 +149,7 @@ def retrain(
     )
     write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
     write_whole(beside / folder.verdict.name, verdict.model_dump_json())
+    sync(beside)
     shutil.rmtree(old, ignore_errors=True)
     if folder.best.exists():
         folder.best.rename(old)
@@ -290,7 +292,7 @@ def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer
 def _save(trainer: "Trainer | HyperTrainer", model: Path) -> None:
     try:
         trainer.model().save(model)
-    except (NotImplementedError, TypeError, ValueError) as error:
+    except (NotImplementedError, OSError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().split("\n\n")[0].replace("\n", " ")
         raise SearchError(
             f"{model.parent.parent / 'best' / model.name}: the model cannot be saved, and was not kept: {reason}"

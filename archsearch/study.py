@@ -1,6 +1,7 @@
 """`Study`: what is there once a search was launched, and what can be done with it."""
 
 import contextlib
+import errno
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
 from archsearch.errors import InputError, SearchError, StudyError
 from archsearch.explain import Tried, explain, outline_story
+from archsearch.files import write_whole
 from archsearch.interop.candidates import HyperCandidates, hyper_recipe
 from archsearch.replay import Replayed, replay
 from archsearch.report.collect import collect
@@ -32,7 +34,7 @@ from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
 from archsearch.search.config import cores
 from archsearch.search.executors.local import LocalExecutor
-from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain, write_whole
+from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain
 from archsearch.search.ledger import PLAN
 from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from archsearch.search.certificate import Certificate
 
 logger = logging.getLogger(__name__)
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says of a folder that this user cannot write."""
 
 
 @dataclass(frozen=True)
@@ -479,15 +484,27 @@ def compare(folders: Sequence[Path], page: Path) -> "tuple[str, list[list[Cell]]
 
 @contextlib.contextmanager
 def locked(folder: StudyFolder) -> Iterator[None]:
-    """Holds a study for its only writer; the kernel lets go when that dies.
+    """Holds a study, whose folder need not be there yet, for its only writer; the kernel lets go when that dies.
 
     Raises:
-        StudyError: Another process is at work on it.
+        StudyError: Another process is at work on it, or its folder cannot be written.
     """
+    lock = FileLock(folder.lock, timeout=0)
     try:
-        with FileLock(folder.lock, timeout=0):
-            yield
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
         raise StudyError(
             f"{folder.path}: another archsearch is at work on this study; wait for it, or choose another --out"
         ) from None
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise StudyError(
+            f"{folder.path}: this folder cannot be written: {error.strerror}; make it writable, work on a copy of it, "
+            "or choose another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -25,7 +25,7 @@ from sklearn.datasets import load_digits
 from spaces import SMALL
 
 from archsearch.cli import app
-from archsearch.search.folder import write_whole
+from archsearch.files import write_whole
 from archsearch.search.record import ranking
 from archsearch.study import Study
 

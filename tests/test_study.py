@@ -16,10 +16,11 @@ from spaces import SMALL
 
 from archsearch.data.splits import Splits
 from archsearch.errors import SearchError, StudyError
+from archsearch.files import write_whole
 from archsearch.launch import run_search
 from archsearch.report.data import ReportData
 from archsearch.search.coordinator import TRIED
-from archsearch.search.folder import StudyFolder, write_whole
+from archsearch.search.folder import StudyFolder
 from archsearch.search.record import TrialRecord, ranking
 from archsearch.study import Study
 from archsearch.training.job import Point

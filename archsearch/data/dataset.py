@@ -1,28 +1,23 @@
-"""Images and labels on disk, opened by memory mapping, and the cache they live in.
+"""Images and labels on disk, opened by memory mapping.
 
 A worker process is given the path of an `ImageSet` and opens it: the system's page cache shares the pixels.
 """
 
 import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from archsearch.errors import DataError
+from archsearch.files import whole_folder
 from archsearch.space.architecture import Task
 
 IMAGES = "images.npy"
 LABELS = "labels.npy"
-CACHE_VARIABLE = "ARCHSEARCH_CACHE"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +76,6 @@ class ImageSet:
                 # NumPy pads the header so that the first dimension can be written over once it is known.
                 file.seek(0)
                 _write_header(file, (len(labels), *shape))
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut could leave the folder's new name and no pixels
             np.save(beside / LABELS, np.array(labels, dtype=np.int32))
         return cls.open(path)
 
@@ -125,47 +118,6 @@ def fingerprint(classes: tuple[str, ...], train: ImageSet, test: ImageSet | None
         digest.update(part.images.reshape(-1).data)
         digest.update(part.labels.astype("<i4").data)
     return digest.hexdigest()[:16]
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """Where converted data is kept: `cache`, else $ARCHSEARCH_CACHE, else the user's cache folder of this system."""
-    return Path(cache or os.environ.get(CACHE_VARIABLE) or user_cache_path("archsearch")).expanduser().absolute()
-
-
-def make_once(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Returns `folder`, filled by `fill` unless it is already there; of several processes one fills and the rest wait.
-
-    `fill` is given an empty folder beside. Raises DataError if the cache cannot be written.
-    """
-    try:
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.with_name(f".{folder.name}.lock")):
-                if not folder.is_dir():
-                    with whole_folder(folder) as beside:
-                        fill(beside)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: converted images cannot be kept here ({error.strerror or error}); "
-            f"free some space, or name another cache folder in the environment variable {CACHE_VARIABLE}"
-        ) from error
-    return folder
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that becomes `path` when the block ends, and vanishes if the block fails.
-
-    What a killed process left of an earlier attempt is cleared away. Two must not make the same `path` at once.
-    """
-    beside = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from archsearch.data import arrays, pictures, table
+from archsearch.data.cache import cache_folder, make_once
 from archsearch.data.contents import Contents, Part, Pixels, Unreadable, listing
-from archsearch.data.dataset import Dataset, ImageSet, cache_folder, fingerprint, make_once
+from archsearch.data.dataset import Dataset, ImageSet, fingerprint
 from archsearch.errors import DataError
 
 FORMAT = 1

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.data.dataset import Dataset, ImageSet, cache_folder, make_once
+from archsearch.data.cache import cache_folder, make_once
+from archsearch.data.dataset import Dataset, ImageSet
 from archsearch.errors import DataError
 
 TEST_SHARE = 0.15

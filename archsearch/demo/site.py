@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from archsearch.data.dataset import whole_folder
 from archsearch.demo.layers import read, show_layers
 from archsearch.demo.preparation import Pixels, learn
 from archsearch.demo.threshold import calibrate
 from archsearch.errors import InputError
 from archsearch.export.description import from_json
+from archsearch.files import whole_folder
 
 HERE = Path(__file__).parent
 ABOUT = "demo.json"

@@ -18,8 +18,8 @@ from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
 from archsearch.export.runtimes import read_keras
 from archsearch.export.source import Source
+from archsearch.files import sync, write_whole
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
-from archsearch.search.folder import write_whole
 from archsearch.training.environment import stderr_to
 
 ODD = 100
@@ -98,8 +98,10 @@ def _export_one(
             probe = replace(probe, odd=None)
         _write(kind, name, Order(model, description, written, numbers, source.calibration))
         certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
-        _remove(path)
-        written.rename(path)
+        sync(beside)
+        if path.is_dir():
+            shutil.rmtree(path)
+        written.replace(path)
     finally:
         _remove(beside)
     return certificate

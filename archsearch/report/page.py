@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from archsearch.files import write_whole
 from archsearch.report import figures
 from archsearch.report.card import card
 from archsearch.report.classes import class_scores
@@ -23,7 +24,7 @@ from archsearch.report.numbers import digits, signed
 from archsearch.report.story import memory_sentence, told
 from archsearch.report.stress import class_rows, outsider_rows, stress_sentences
 from archsearch.report.stress_figure import stress_curves
-from archsearch.search.folder import StudyFolder, TestScore, write_whole
+from archsearch.search.folder import StudyFolder, TestScore
 from archsearch.search.parameters import Parameter
 from archsearch.space.hyper import HyperCandidate, Value
 

@@ -12,7 +12,6 @@ reports/<study>/
                      set), stress.json and exports/, which go when another model takes their place
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -262,14 +261,3 @@ def read_plain(kind: type[Plain], path: Path) -> Plain:
         raise StudyError(
             f"{path}: {field}: {first['msg']}; the file is damaged or from another version of archsearch"
         ) from error
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file beside its place and renames it, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ RETRIES = "retries"
 
 
 def open_storage(folder: StudyFolder) -> JournalStorage:
-    """The storage in `folder`, made if it is not there."""
+    """The storage in `folder`, made by the first line that is written."""
     return JournalStorage(journal(folder))
 
 
@@ -74,11 +74,16 @@ def open_study(folder: StudyFolder) -> optuna.Study:
         InputError: The database cannot be reached, or holds it no more.
     """
     info = folder.read_info()
-    if info.storage is None:
-        return optuna.load_study(storage=open_storage(folder), study_name=info.name)
     try:
+        if info.storage is None:
+            return optuna.load_study(storage=open_storage(folder), study_name=info.name)
         return optuna.load_study(storage=database_of(info.storage, info.name).storage, study_name=info.name)
     except KeyError:
+        if info.storage is None:
+            raise StudyError(
+                f"{folder.journal}: the study's trials are missing, or the file is damaged from its first line on; put "
+                "a copy of the file in its place, or begin anew with another --out"
+            ) from None
         raise StudyError(f"{info.storage}: holds no study '{info.name}' any more, which {folder.path} is of") from None
 
 

@@ -11,11 +11,11 @@ from candidates import drawn_from_a_space
 from plotly.offline import get_plotlyjs
 from report_studies import PLAN, baseline, drawn, info, new_folder, opening, search, trial, winner_of
 
+from archsearch.files import write_whole
 from archsearch.report import figures, page
 from archsearch.report.collect import collect
 from archsearch.report.data import ReportData
 from archsearch.report.verdict import Verdict, judge
-from archsearch.search.folder import write_whole
 from archsearch.search.parameters import Parameter
 from archsearch.search.record import joined, ranking
 

@@ -20,7 +20,8 @@ import numpy as np
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from archsearch.data.dataset import IMAGES, LABELS, ImageSet, cache_folder, fingerprint, make_once
+from archsearch.data.cache import cache_folder, make_once
+from archsearch.data.dataset import IMAGES, LABELS, ImageSet, fingerprint
 from archsearch.errors import InputError, first_line
 from archsearch.search.executors.local import GRACE_SECONDS, LocalExecutor
 from archsearch.training.environment import environment

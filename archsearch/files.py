@@ -1,0 +1,95 @@
+"""How files are written: beside their place, then renamed, so that nobody ever sees half of one.
+
+What has its name is on the disk, too: after a power cut a file is the old one or the new one.
+"""
+
+import contextlib
+import errno
+import glob
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ABANDONED_SECONDS = 3600.0
+"""What is beside its place for longer was left there by a process that died: nothing takes so long to write."""
+
+_FULL = "free some space and run the same command again; what is finished is kept"
+_REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit for the size of a file ('ulimit -f') and run the same command again",
+    errno.EROFS: "copy it to a place that can be written",
+    errno.EIO: "the disk or the network is failing: copy what is there to another one, and run the command again",
+}
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file beside its place, waits for the disk and renames it. An OSError names `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_abandoned(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with naming(path):
+            with beside.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes `path` when the block ends, and vanishes if the block fails.
+
+    What a killed process left of an earlier attempt is cleared away. Two must not make the same `path` at once.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        sync(beside)
+        beside.replace(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def sync(folder: Path) -> None:
+    """Waits until every file below `folder` is on the disk: else a power cut could leave names and no contents."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Has an OSError in the block name `path`, in place of no file or of one beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def trouble(error: OSError) -> str | None:
+    """What is wrong with a file or a disk, and what to do, in a sentence; None if the error is about neither."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if error.strerror is None or (error.filename is None and remedy is None):
+        return None
+    about = "" if error.filename is None else f"{error.filename}: cannot be read or written: "
+    return about + error.strerror + (f"; {remedy}" if remedy else "")
+
+
+def _clear_abandoned(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                left.unlink()
