@@ -35,7 +35,6 @@ from archsearch.space.values import (
     varies,
 )
 
-
 MOST_STAGES, MOST_BLOCKS = 256, 64 * 64
 """Of a candidate, copies included. More take minutes to draw, to count, and to check."""
 

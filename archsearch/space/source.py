@@ -102,7 +102,7 @@ def parse_source(text: str, file: str) -> Source:
     a number that is too long, a second document.
 
     Raises:
-        SpaceError: The text is longer than `MAX_FILE`, is not YAML, or is empty; with whatever else was wrong before it.
+        SpaceError: The text is too long, not YAML, or empty; with whatever else was wrong before it.
     """
     if len(text) > MAX_FILE:
         raise too_long(file)

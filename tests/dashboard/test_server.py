@@ -1,8 +1,14 @@
 """Optuna's dashboard on a real study, as a process that listens."""
 
+import http.client
 import json
 import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPMessage
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -11,7 +17,8 @@ from dashboards import answers, begun, free_port
 from searches import Cli, Searched, background, contents
 from spaces import SMALL
 
-from archsearch.dashboard.server import is_loopback
+from archsearch.dashboard.server import is_loopback, server
+from archsearch.study import Study
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study")]
 
@@ -51,6 +58,53 @@ def test_the_dashboard_shows_the_study(searched: Searched) -> None:
         assert done.code in (0, 128 + signal.SIGINT)
         assert "Traceback" not in done.err
     assert contents(searched.study.path) == before
+
+
+@contextmanager
+def running(study: Path) -> Iterator[int]:
+    """The port on which the dashboard is served."""
+    with server(study, "127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield listening.server_port
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def ask(port: int, method: str, path: str, **headers: str) -> tuple[int, HTTPMessage, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode()
+
+
+def test_other_names_are_refused(searched: Searched) -> None:
+    with running(searched.study.path) as port:
+        for path in ("/", "/api/studies", "/dashboard/studies/0", "/static/bundle.js"):
+            status, _, text = ask(port, "GET", path, Host=f"evil.example:{port}")
+            assert status == 403, path
+            assert text.startswith("This server answers only to the address")
+        assert ask(port, "GET", "/api/studies", Host=f"localhost:{port}")[0] == 200
+
+
+def test_no_page_from_elsewhere_deletes_a_study(a_copy: Study) -> None:
+    with running(a_copy.path) as port:
+        for method, path in (("DELETE", "/api/studies/0"), ("POST", "/api/studies"), ("PUT", "/api/studies/0/note")):
+            assert ask(port, method, path, Origin="https://evil.example")[0] == 403
+        assert len(a_copy.trials()) > 0
+        status, headers, _ = ask(port, "DELETE", "/api/studies/0", Origin=f"http://127.0.0.1:{port}")
+        assert status == 204
+        assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_pages_from_elsewhere_read_no_pictures(searched: Searched) -> None:
+    with running(searched.study.path) as port:
+        assert ask(port, "GET", "/api/studies/0?after=0")[0] == 200
+        status, headers, text = ask(port, "GET", "/artifacts/0/0/0-a")
+    assert (status, text[:4]) == (200, "<svg")
+    assert "Access-Control-Allow-Origin" not in headers
 
 
 def test_a_port_in_use_is_an_input_error(searched: Searched, cli: Cli) -> None:
