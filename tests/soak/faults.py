@@ -80,7 +80,7 @@ class Faults:
             deck = self._shuffled(others) + self._shuffled(kinds)  # dealt from the end: first each kind once
         kind = deck.pop()
         done = kinds[kind][1](run)
-        self._deck = deck if done else [kind, *deck]
+        self._deck = deck if done else [*deck[:-1], kind, *deck[-1:]]  # soon, but not at once
         return kind if done else ""
 
     def _shuffled(self, kinds: Iterable[str]) -> list[str]:
