@@ -70,7 +70,12 @@ def search(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Trials at once.", show_default="the cores; with ray: what the cluster holds"),
+        typer.Option(
+            help="Trials at once.", show_default="one a GPU, else one a core; with ray: what the cluster holds"
+        ),
+    ] = None,
+    workers_per_gpu: Annotated[
+        int | None, typer.Option(help="Instead of --workers: trials that share a GPU.", show_default="1")
     ] = None,
     folds: Annotated[
         int | None,
@@ -140,6 +145,7 @@ def search(
         trials=trials,
         seconds=parse_duration(time) if time else None,
         workers=workers,
+        workers_per_gpu=workers_per_gpu,
         folds=folds,
         seed=seed,
         size=size,

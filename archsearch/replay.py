@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from archsearch.data.splits import Splits
 from archsearch.errors import StudyError, TrialError
-from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.executors.choose import local_executor
 from archsearch.search.record import TrialRecord
 from archsearch.space.code import trusted_folder
 from archsearch.training.job import Outcome, Report, TrialJob
@@ -65,7 +65,7 @@ def replay(
         seed=record.seed,
         code=trusted_folder(),
     )
-    executor = LocalExecutor(workers=1)
+    executor = local_executor(workers=1)
     again: list[Report] = []
     try:
         executor.submit(job)

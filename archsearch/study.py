@@ -32,8 +32,7 @@ from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
-from archsearch.search.config import cores
-from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.executors.choose import local_executor
 from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain
 from archsearch.search.ledger import PLAN
 from archsearch.search.parameters import parameters
@@ -311,7 +310,7 @@ class Study:
                 keep(grown)
 
             kept(story)
-            executor = LocalExecutor(workers or cores())
+            executor = local_executor(workers)
             return explain(story, path, winner, plan, self.splits(), executor, seconds, kept, interrupted)
 
     def story(self) -> Story | None:
@@ -327,14 +326,16 @@ class Study:
         return SpaceCandidates(load_space(self.folder.space, trusted), info.task)
 
     def retrained_by(self, budget: Budget) -> float | None:
-        """When retraining has to be over for `budget` to be kept, by `time.monotonic`; None without a limit."""
+        """When retraining has to be over for `budget` to be kept, now that a search has ended; None without a limit.
+
+        By `time.monotonic`.
+        """
         best = self.best()
         if budget.seconds is None or best is None:
             return None
         image = image_seconds(best) or 0.0
         sessions = sessions_of(open_study(self.folder).user_attrs)
-        since = time.time() - max((session.seen for session in sessions), default=time.time())
-        left = budget.seconds - spent(sessions) - since - closing_seconds(budget.seconds, image, self.info.test_images)
+        left = budget.seconds - spent(sessions) - closing_seconds(budget.seconds, image, self.info.test_images)
         return time.monotonic() + left
 
     def export(

@@ -42,7 +42,9 @@ class SearchConfig:
         out: The study's folder; made if it is not there, continued if it is.
         trials: Most trials that train; None is no limit.
         seconds: Wall time for everything, retraining included; None is no limit. If neither is given: ten minutes.
-        workers: Trials that train at once; None is one a core, or as many as the cluster has room for.
+        workers: Trials that train at once; None is as many as suit this machine (`executors.choose`), or as many as the
+            cluster has room for.
+        workers_per_gpu: On this machine, instead of `workers`: trials that share a GPU; None is one for each.
         folds: Folds of the cross-validation, at least 2, all run by every candidate; None has them planned.
         seed: Of the splits, the sampler and every trial, at least 0.
         size: Side to which images are resized, in pixels; None leaves them.
@@ -74,6 +76,7 @@ class SearchConfig:
     trials: int | None = None
     seconds: float | None = None
     workers: int | None = None
+    workers_per_gpu: int | None = None
     folds: int | None = None
     seed: int = 0
     size: int | None = None
@@ -97,6 +100,7 @@ class SearchConfig:
         _at_least("trials", self.trials, 1)
         _at_least("time", self.seconds, 1)
         _at_least("workers", self.workers, 1)
+        _at_least("workers-per-gpu", self.workers_per_gpu, 1)
         _at_least("folds", self.folds, 2)
         _at_least("seed", self.seed, 0)
         _at_least("size", self.size, 1)
@@ -111,6 +115,9 @@ class SearchConfig:
         _known("sampler", self.sampler, SAMPLERS)
         _known("pruner", self.pruner, PRUNERS)
         _known("executor", self.executor, EXECUTORS)
+        if self.workers_per_gpu is not None and (self.workers is not None or self.executor == "ray"):
+            other = "--executor ray: expected --gpus-per-trial" if self.executor == "ray" else "--workers: expected one"
+            raise InputError(f"workers-per-gpu: found with {other}")
         _check_cluster(self.executor, self.cpus_per_trial, self.gpus_per_trial)
 
     @property

@@ -16,6 +16,7 @@ from archsearch.errors import Diverged
 from archsearch.model.build import build, build_for_training
 from archsearch.space.architecture import Candidate, Recipe
 from archsearch.training.job import CHECKED, Point, Score
+from archsearch.training.numerics import dtype_policy, numerics_here
 from archsearch.training.optimizer import LeanOptimizer
 from archsearch.training.optimizer import build_optimizer as build_optimizer
 from archsearch.training.pipeline import augmented, compiled_warp, mixup, ordered_batches, shuffled_batches, warps
@@ -72,7 +73,9 @@ class Trainer:
         self.batch_size = min(recipe.batch_size, images_per_epoch)
         self._branches = branches
         steps = images_per_epoch // self.batch_size * recipe.epochs
-        self._model = build_for_training(candidate.architecture, norm_momentum(steps * branches))
+        self._numerics = numerics_here()
+        with dtype_policy(self._numerics.policy):
+            self._model = build_for_training(candidate.architecture, norm_momentum(steps * branches))
         self._optimizer = LeanOptimizer(recipe.optimizer, self._model.trainable_variables)
         self._state = [*self._model.variables, *self._optimizer.variables, self._random.state]
         self._start = [variable.numpy() for variable in self._state]
@@ -97,6 +100,9 @@ class Trainer:
     @cached_property
     def _answer(self) -> Callable[..., Any]:
         return tf.function(self._answer_step, self._batch[:1], autograph=False)  # type: ignore[no-any-return]
+
+    def _logits(self, images: Any, training: bool) -> Any:
+        return tf.cast(self._model(images, training=training), tf.float32)
 
     def trace(self) -> None:
         """Traces the training step, which is otherwise done when the first one is taken."""
@@ -168,9 +174,10 @@ class Trainer:
         return self._mean(len(indices))
 
     def probabilities(self, images: ImageSet, indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """What the network as it is says of each image: (n, classes) float32."""
+        """What the network as it is says of each image, calculated as the model to ship does: (n, classes) float32."""
         batches = ordered_batches(images, indices, EVALUATION_BATCH)
-        return np.concatenate([self._answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
+        answer = self._answer if self._numerics.policy == "float32" else self.model()
+        return np.concatenate([answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
 
     def model(self) -> keras.Model:
         """The network as it is, as the model to ship (`build`)."""
@@ -179,23 +186,39 @@ class Trainer:
         return model
 
     def _train_step(self, pixels: Any, labels: Any, rate: Any) -> None:
-        count = tf.shape(labels)[0]
-        parts = [self._gradients(some, of_some, count) for some, of_some in self._parts(pixels, labels)]
-        gradients = parts[0] if len(parts) == 1 else [tf.add_n(same) for same in zip(*parts, strict=True)]
+        parts = [self._prepared(some, of_some) for some, of_some in self._parts(pixels, labels)]
+        self._update(parts, tf.shape(labels)[0], rate)
+
+    @cached_property
+    def _update(self) -> Callable[..., None]:
+        """From prepared images to a step of the optimizer: what XLA can compile, and what is worth it."""
+        if not self._numerics.is_compiled:
+            return self._update_step
+        return tf.function(self._update_step, autograph=False, jit_compile=True)  # type: ignore[no-any-return]
+
+    def _update_step(self, parts: list[tuple[Any, ...]], count: Any, rate: Any) -> None:
+        by_part = [self._gradients(count, *part) for part in parts]
+        gradients = by_part[0] if len(parts) == 1 else [tf.add_n(same) for same in zip(*by_part, strict=True)]
         self._optimizer.apply(gradients, rate)
 
-    def _gradients(self, pixels: Any, labels: Any, count: Any) -> list[Any]:
+    def _prepared(self, pixels: Any, labels: Any) -> tuple[Any, ...]:
+        """What a part of a batch trains on: augmented images, their labels, and what is blended into them, if anything
+        is: the others' labels, and the share of the first."""
+        augment = self._candidate.recipe.augment
+        images = augmented(tf.cast(pixels, tf.float32), augment, self._random)
+        if not augment.mixup:
+            return images, labels, None, None
+        images, others, share = mixup(images, labels, augment.mixup, self._random)
+        return images, labels, others, share
+
+    def _gradients(self, count: Any, images: Any, labels: Any, others: Any, share: Any) -> list[Any]:
         """What a part of a batch of `count` images adds to the gradients of the batch's mean loss."""
-        recipe = self._candidate.recipe
-        images = augmented(tf.cast(pixels, tf.float32), recipe.augment, self._random)
-        if recipe.augment.mixup:
-            images, others, share = mixup(images, labels, recipe.augment.mixup, self._random)
+        smoothing = self._candidate.recipe.label_smoothing
         with tf.GradientTape() as tape:
-            logits = self._model(images, training=True)
-            losses = cross_entropy(logits, labels, recipe.label_smoothing, self._weights)
-            if recipe.augment.mixup:
-                of_others = cross_entropy(logits, others, recipe.label_smoothing, self._weights)
-                losses = share * losses + (1.0 - share) * of_others
+            logits = self._logits(images, training=True)
+            losses = cross_entropy(logits, labels, smoothing, self._weights)
+            if others is not None:
+                losses = share * losses + (1.0 - share) * cross_entropy(logits, others, smoothing, self._weights)
             loss = tf.reduce_sum(losses) / tf.cast(count, tf.float32)
         self._count(losses, logits, labels)
         gradients: list[Any] = tape.gradient(loss, self._model.trainable_variables)
@@ -203,11 +226,11 @@ class Trainer:
 
     def _score_step(self, pixels: Any, labels: Any) -> None:
         for some, of_some in self._parts(pixels, labels):
-            logits = self._model(tf.cast(some, tf.float32), training=False)
+            logits = self._logits(tf.cast(some, tf.float32), training=False)
             self._count(cross_entropy(logits, of_some), logits, of_some)
 
     def _answer_step(self, pixels: Any) -> Any:
-        logits = [self._model(tf.cast(some, tf.float32), training=False) for (some,) in self._parts(pixels)]
+        logits = [self._logits(tf.cast(some, tf.float32), training=False) for (some,) in self._parts(pixels)]
         return tf.nn.softmax(tf.concat(logits, axis=0))
 
     def _parts(self, *batch: Any) -> list[tuple[Any, ...]]:

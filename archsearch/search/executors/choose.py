@@ -1,7 +1,11 @@
-"""Which executor a search runs on."""
+"""Which executor a search runs on, and with how many workers."""
 
+import os
+
+from archsearch.errors import InputError
 from archsearch.search.config import SearchConfig, cores
 from archsearch.search.executors.base import Executor
+from archsearch.search.executors.gpus import VISIBLE, gpus
 from archsearch.search.executors.local import LocalExecutor
 
 
@@ -9,7 +13,7 @@ def executor_for(config: SearchConfig) -> Executor:
     """The executor that `config` asks for, ready for jobs.
 
     Raises:
-        InputError: There is no cluster that could run them.
+        InputError: There is no GPU, or no cluster, that could run them.
     """
     if config.executor == "ray":
         from archsearch.search.executors.ray import RayExecutor  # an extra
@@ -17,4 +21,25 @@ def executor_for(config: SearchConfig) -> Executor:
         return RayExecutor(
             config.workers, config.cpus_per_trial or 1.0, config.gpus_per_trial or 0.0, config.trial_timeout
         )
-    return LocalExecutor(config.workers or cores(), config.trial_timeout)
+    return local_executor(config.workers, config.workers_per_gpu, config.trial_timeout)
+
+
+def local_executor(workers: int | None, per_gpu: int | None = None, timeout: float | None = None) -> LocalExecutor:
+    """An executor on this machine and its GPUs. Raises InputError if there is none and `per_gpu` is given."""
+    devices = gpus(os.environ.get(VISIBLE))
+    return LocalExecutor(workers or workers_for(len(devices), per_gpu, cores()), timeout, devices)
+
+
+def workers_for(devices: int, per_gpu: int | None, cores: int) -> int:
+    """How many workers suit a machine.
+
+    Args:
+        devices: GPUs.
+        per_gpu: Workers that share one; None is one for each.
+        cores: Of the CPU, which count where there is no GPU.
+    """
+    if per_gpu is not None and not devices:
+        raise InputError(
+            f"workers-per-gpu: found no GPU; nvidia-smi -L lists those there are, and {VISIBLE} hides some"
+        )
+    return devices * (per_gpu or 1) or cores

@@ -5,11 +5,13 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from archsearch.search.executors.gpus import VISIBLE, least_used
 from archsearch.search.executors.machine import available_memory, out_of_memory_kills
 from archsearch.search.executors.processes import how_ended, start
 from archsearch.search.executors.worker import work
@@ -33,6 +35,7 @@ class _Worker:
     log: Path
     started: float
     kills_before: int
+    gpu: str | None
     silent: float = 0.0
     stop_told: float | None = None
     is_stalled: bool = False
@@ -48,9 +51,12 @@ class LocalExecutor:
     Args:
         workers: How many jobs may run at once.
         timeout: Seconds without a training step after which a job is killed; None is to wait for ever.
+        gpus: Each job gets one of these for itself, as far as they go, and sees no other; without any it sees what this
+            process sees.
     """
 
-    def __init__(self, workers: int, timeout: float | None = None) -> None:
+    def __init__(self, workers: int, timeout: float | None = None, gpus: Sequence[str] = ()) -> None:
+        self._gpus = gpus
         self._slots = workers
         self._memory = available_memory()
         self._timeout = timeout
@@ -72,8 +78,9 @@ class LocalExecutor:
         """Starts `job` in a new process."""
         log = Path(self._logs.name) / f"{job.trial}.log"
         kills = out_of_memory_kills()
-        process, connection = start(_work, (job, log), f"archsearch-trial-{job.trial}")
-        self._workers[job.trial] = _Worker(process, connection, log, time.monotonic(), kills)
+        gpu = least_used(self._gpus, [worker.gpu for worker in self._workers.values()])
+        process, connection = start(_work, (job, log, gpu), f"archsearch-trial-{job.trial}")
+        self._workers[job.trial] = _Worker(process, connection, log, time.monotonic(), kills, gpu)
 
     def events(self, timeout: float) -> list[Report | Outcome]:
         """What has come since the last call, oldest first; waits up to `timeout` seconds for something to come."""
@@ -156,8 +163,10 @@ def _last_words(log: Path) -> str:
     return f"; its last words: {said[-1][:300]}" if said else ""
 
 
-def _work(connection: Connection, job: TrialJob, log: Path) -> None:
+def _work(connection: Connection, job: TrialJob, log: Path, gpu: str | None) -> None:
     """What a worker process does."""
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu  # in time: TensorFlow is imported here, and looks for GPUs when it starts
     with stderr_to(log):
         os.dup2(2, 1)  # what a user's code prints goes there, too
         # Readable means told to stop, or the coordinator is gone.

@@ -23,6 +23,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from archsearch.data.cache import cache_folder, make_once
 from archsearch.data.dataset import IMAGES, LABELS, ImageSet, fingerprint
 from archsearch.errors import InputError, first_line
+from archsearch.search.executors.gpus import VISIBLE
 from archsearch.search.executors.local import GRACE_SECONDS, LocalExecutor
 from archsearch.training.environment import environment
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
@@ -203,7 +204,7 @@ class _Slot(LocalExecutor):
     def __init__(self, timeout: float | None, has_gpu: bool) -> None:
         super().__init__(1, timeout)
         if not has_gpu:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+            os.environ[VISIBLE] = ""
 
     def answers(self) -> None:
         """Returns."""
