@@ -103,8 +103,12 @@ class StudyError(InputError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says first, or its name if it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What an exception says first, as much as a sentence can hold; its name if it says nothing."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+
+
+_LONGEST = 300
 
 
 class TrialError(ArchsearchError):

@@ -12,7 +12,7 @@ import archsearch
 ROOT = Path(archsearch.__file__).parent
 
 ORDER = [
-    {"errors", "files", "visitors"},
+    {"errors", "files", "printable", "visitors"},
     {"space"},
     {"data"},
     {"model"},

@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from archsearch.data.archives import require_no_bomb
 from archsearch.data.contents import Contents, Part, Pixels, Shape, listing, resized, unknown_classes
-from archsearch.errors import DataError
+from archsearch.errors import DataError, InputError, first_line
 
 NPZ_LAYOUTS = (("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y"))
 CLASS_NAMES = {
@@ -51,25 +51,53 @@ def read_npz(name: str, size: int | None) -> Contents:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not a .npz archive, or one cut short; expected what numpy.savez_compressed writes")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = set(archive.files)
+        with zipfile.ZipFile(path) as archive:
+            found = {name.removesuffix(".npy") for name in archive.namelist()}
             layout = next((names for names in NPZ_LAYOUTS if found.issuperset(names)), None)
             if layout is None or len(found & {"x_test", "y_test"}) == 1:
                 raise DataError(
                     f"{path}: found arrays {listing(sorted(found)) or 'none'}; "
                     "expected x_train and y_train, with both x_test and y_test or neither; or x and y"
                 )
-            arrays = [archive[key] for key in layout]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{path}: found a pickled array, which is not opened because unpickling can run any code; "
-                "expected plain numbers: images of one shape, and whole numbers as labels"
-            ) from error
-        raise DataError(f"{path}: an array in it cannot be read ({error}); write the file again") from error
-    except (OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: the archive is damaged ({error}); write the file again") from error
+            members = [archive.getinfo(f"{key}.npy") for key in layout]
+            require_no_bomb(path, sum(_bytes_of(archive, member, path) for member in members))
+            arrays = [_array(archive, member) for member in members]
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # on damaged archives zipfile and NumPy raise nearly anything
+        raise DataError(f"{path}: the archive is damaged ({first_line(error)}); write the file again") from error
     return array_contents(name, *arrays, size=size, keys=layout)
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def _bytes_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> int:
+    """What an array takes in memory; DataError if it is pickled, or larger than what there is of it.
+
+    NumPy asks for the memory before it looks how much there is.
+    """
+    with archive.open(member) as file:
+        shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+        there = member.file_size - file.tell()
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: found a pickled array, which is not opened because unpickling can run any code; "
+            "expected plain numbers: images of one shape, and whole numbers as labels"
+        )
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted > there or min(shape, default=0) < 0:
+        raise DataError(
+            f"{path}: {member.filename} says that it has shape {shape}, {wanted:,} bytes, and has "
+            f"{there:,}; write the file again"
+        )
+    return wanted
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 class _Array(NamedTuple):
@@ -167,10 +195,12 @@ def _whole_numbers(labels: NDArray[Any], what: str) -> NDArray[np.int64]:
         raise DataError(f"{what}: found shape {labels.shape}; expected one label for each image, (N,) or (N, 1){hint}")
     if labels.dtype.kind not in "buif":
         raise DataError(f"{what}: found {labels.dtype} labels; expected whole numbers")
-    odd = labels[~np.isfinite(labels) | (labels != np.rint(labels))] if labels.dtype.kind == "f" else labels[:0]
+    with np.errstate(invalid="ignore"):  # of what is no whole number, or too large for one
+        whole = labels.astype(np.int64)
+    odd = labels[whole != labels]
     if len(odd):
         raise DataError(f"{what}: found {odd[0]}; expected whole numbers as labels")
-    return labels.astype(np.int64)
+    return whole
 
 
 def _require_alike(where: str, train: _Array, test: _Array, size: int | None) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from archsearch.errors import DataError
+from archsearch.printable import is_printable, printable
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -48,6 +49,16 @@ class Contents:
 def resized(picture: Image.Image, size: int) -> Image.Image:
     """An image in mode L or RGB as a square, proportions given up; averages over all pixels where it shrinks."""
     return picture.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def require_printable(where: str, names: Iterable[str]) -> None:
+    """Raises DataError for the name of a class that a terminal or a page could not show as it is."""
+    for name in names:
+        if not is_printable(name):
+            raise DataError(
+                f"{where}: found a class with the name '{printable(name)}'; expected one without control characters, "
+                "line ends and marks of direction: rename it"
+            )
 
 
 def listing(items: Iterable[object], limit: int = 10) -> str:

@@ -1,16 +1,30 @@
 """Reader of a folder with a sub-folder of PNG and JPEG files for each class."""
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from archsearch.data.contents import Contents, Part, Pixels, Shape, Unreadable, listing, resized, unknown_classes
-from archsearch.errors import DataError
+from archsearch.data.contents import (
+    Contents,
+    Part,
+    Pixels,
+    Shape,
+    Unreadable,
+    listing,
+    require_printable,
+    resized,
+    unknown_classes,
+)
+from archsearch.errors import DataError, first_line
+from archsearch.printable import printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
@@ -38,7 +52,11 @@ class Tree:
 def walk(root: Path) -> Tree:
     """Finds classes and image files, also further down in a class; hidden ones are ignored, and so are other files.
 
-    Raises DataError if there are no classes, if a validation set lies beside train/, or a folder cannot be read.
+    Links are followed, except to folders further down: large sets are often put together from links. Nothing but
+    images is read through one.
+
+    Raises DataError if there are no classes, if one has a name that cannot be shown, if a validation set lies beside
+    train/, or a folder cannot be read.
     """
     try:
         parts = _parts(root)
@@ -51,6 +69,7 @@ def walk(root: Path) -> Tree:
         )
     except OSError as error:
         raise DataError(f"{error.filename or root}: cannot be read ({error.strerror or error})") from error
+    require_printable(str(root), (name for names in classes.values() for name in names))
     if not classes["train"]:
         raise DataError(f"{parts['train']}: found no sub-folders; expected one for each class, with PNG or JPEG images")
     return Tree(classes, files)
@@ -104,13 +123,24 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 def read_picture(path: Path, shape: Shape) -> Pixels | Unreadable:
     """One image file as (height, width, channels) uint8, made larger or smaller as `--size` does if it has to be."""
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with _opened(path) as opened:
             picture = _plain(ImageOps.exif_transpose(opened), "L" if shape[2] == 1 else "RGB")
         if picture.size != (shape[1], shape[0]):
             picture = picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
         return np.asarray(picture).reshape(shape)
     except Exception as error:  # on damaged files Pillow raises nearly anything
         return _unreadable(str(path), error)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, its header read: PNG or JPEG, and of no more pixels than Pillow thinks harmless (89 million)."""
+    if not S_ISREG(path.stat().st_mode):
+        raise OSError("not a file")  # a pipe would be waited for
+    with warnings.catch_warnings(action="ignore"):  # of what else is odd about it: it can be read or it cannot
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as opened:
+            yield opened
 
 
 def unreadable_sentence(unreadable: Sequence[Unreadable]) -> str:
@@ -160,7 +190,7 @@ class _Head(NamedTuple):
 
 def _head(file: File) -> _Head | Unreadable:
     try:
-        with Image.open(file.path, formats=FORMATS) as picture:
+        with _opened(file.path) as picture:
             # Not PngImageFile.getexif: it decodes the whole picture to look behind the pixels too.
             turned = Image.Image.getexif(picture).get(ORIENTATION, 1) >= 5
             width, height = reversed(picture.size) if turned else picture.size
@@ -194,7 +224,7 @@ def _part(files: Sequence[File], classes: Sequence[str], shape: Shape, size: int
 
 def _decode(file: File, shape: Shape, size: int | None) -> Pixels | Unreadable:
     try:
-        with Image.open(file.path, formats=FORMATS) as opened:
+        with _opened(file.path) as opened:
             if size:
                 opened.draft(None, (size, size))  # lets a large JPEG be decoded at a half, a quarter or an eighth
             picture = _plain(ImageOps.exif_transpose(opened), "L" if shape[2] == 1 else "RGB")
@@ -217,5 +247,13 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def _unreadable(name: str, error: Exception) -> Unreadable:
-    known = {"UnidentifiedImageError": "not a PNG or JPEG", "PermissionError": "permission denied"}
-    return Unreadable(name, known.get(type(error).__name__, str(error)))
+    known = {
+        "UnidentifiedImageError": "not a PNG or JPEG",
+        "PermissionError": "permission denied",
+        "DecompressionBombWarning": _TOO_LARGE,
+        "DecompressionBombError": _TOO_LARGE,
+    }
+    return Unreadable(printable(name), known.get(type(error).__name__, printable(first_line(error))))
+
+
+_TOO_LARGE = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, which could fill the memory; make it smaller"

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from archsearch.data import arrays, pictures, table
-from archsearch.data.cache import cache_folder, make_once
+from archsearch.data.cache import CACHE_VARIABLE, cache_folder, make_once
 from archsearch.data.contents import Contents, Part, Pixels, Unreadable, listing
 from archsearch.data.dataset import Dataset, ImageSet, fingerprint
 from archsearch.errors import DataError
@@ -36,6 +37,9 @@ SOURCES: dict[str, Reader] = {
     FOLDER: pictures.read_folder,
 }
 """By name, suffix, or `FOLDER`. A reader is given the name or absolute path, and the size to resize to."""
+
+MOST_NAMED = 10
+"""Classes with too few images that are named, one by one."""
 
 NAMES = tuple(key for key in SOURCES if key.isidentifier())
 ACCEPTED = (
@@ -90,12 +94,14 @@ def find_problems(dataset: Dataset, unreadable: Sequence[Unreadable]) -> tuple[s
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes)).tolist()
     if len(counts) < 2:
         problems.append(f"found one class only, {listing(dataset.classes)}; expected at least 2 to tell apart")
+    few = [(name, count) for name, count in zip(dataset.classes, counts, strict=True) if count < 2]
     problems += [
         f"class '{name}' has {count} training image{'' if count == 1 else 's'}; expected at least 2: "
         "add some, or take the class away"
-        for name, count in zip(dataset.classes, counts, strict=True)
-        if count < 2
+        for name, count in few[:MOST_NAMED]
     ]
+    if len(few) > MOST_NAMED:
+        problems.append(f"{len(few) - MOST_NAMED:,} more of {len(counts):,} classes have fewer than 2 training images")
     if dataset.test is not None and not len(dataset.test):
         problems.append("the test set has no images; add some, or take it away to have one split off")
     return tuple(problems)
@@ -147,7 +153,11 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _convert(kind: str, name: str, size: int | None, folder: Path) -> None:
     logger.info("converting %s", name)
-    contents = SOURCES[kind](name, size)
+    try:
+        contents = SOURCES[kind](name, size)
+    except MemoryError as error:
+        raise DataError(f"{name}: does not fit into the memory; expected fewer images, or smaller ones") from error
+    _require_space(name, contents, folder)
     unreadable: list[Unreadable] = []
     train = ImageSet.write(folder / "train", contents.shape, _samples(contents.train, unreadable))
     if not len(train):
@@ -161,6 +171,19 @@ def _convert(kind: str, name: str, size: int | None, folder: Path) -> None:
         "unreadable": unreadable,
     }
     (folder / "dataset.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _require_space(name: str, contents: Contents, folder: Path) -> None:
+    """Raises DataError, before anything is decoded, if the disk cannot hold what comes of it."""
+    images = sum(len(part.labels) for part in (contents.train, contents.test) if part)
+    wanted, free = images * math.prod(contents.shape), shutil.disk_usage(folder).free
+    if wanted > free:
+        height, width, _ = contents.shape
+        raise DataError(
+            f"{name}: {images:,} images of {width}×{height} take {wanted / 1e9:,.1f} GB once converted, and "
+            f"{folder.parent} has {free / 1e9:,.1f} GB left; expected smaller ones (--size), or another cache folder "
+            f"in the environment variable {CACHE_VARIABLE}"
+        )
 
 
 def _samples(part: Part, unreadable: list[Unreadable]) -> Iterator[tuple[Pixels, int]]:

@@ -15,6 +15,10 @@ from archsearch.data.contents import Contents, Shape
 from archsearch.errors import DataError
 
 LABEL_COLUMNS = ("label", "class", "target", "y")
+MOST_PIXELS = 256 * 256 * 3
+"""Of an image: more columns than these take pandas minutes."""
+MOST_LINE = 20 * MOST_PIXELS
+"""Bytes of a line: all pixels as numbers of twenty characters."""
 
 
 def read_csv(name: str, size: int | None) -> Contents:
@@ -26,6 +30,7 @@ def read_csv(name: str, size: int | None) -> Contents:
     import pandas as pd  # takes half a second to import, and only this reader needs it
 
     path = Path(name)
+    _require_lines(path)
     first = _first_row(path)
     titles = [cell.strip().lower() for cell in first]
     named = [titles.index(title) for title in LABEL_COLUMNS if title in titles]
@@ -67,6 +72,17 @@ def _parsing(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: not a text file ({error}); expected comma-separated numbers in UTF-8") from error
 
 
+def _require_lines(path: Path) -> None:
+    """Raises DataError for a line that no image can have, before anybody takes it into memory."""
+    with path.open("rb") as file:
+        while line := file.readline(MOST_LINE + 1):
+            if len(line) > MOST_LINE:
+                raise DataError(
+                    f"{path}: found a line of more than {MOST_LINE:,} bytes; expected one image a row, separated by "
+                    "commas; larger images than 256×256 belong into a folder or a .npz file"
+                )
+
+
 def _first_row(path: Path) -> list[str]:
     with _parsing(path), path.open(newline="", encoding="utf-8-sig") as file:
         row = next((row for row in csv.reader(file) if row), None)
@@ -78,11 +94,11 @@ def _first_row(path: Path) -> list[str]:
 def _image_shape(path: Path, pixels: int) -> Shape:
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
-        if pixels and side * side * channels == pixels:
+        if 0 < pixels <= MOST_PIXELS and side * side * channels == pixels:
             return side, side, channels
     raise DataError(
         f"{path}: found {pixels} pixels a row besides the label; expected those of a square image, "
-        "n·n in grey or 3·n·n in colour, separated by commas"
+        f"n·n in grey or 3·n·n in colour, at most {MOST_PIXELS:,}, separated by commas"
     )
 
 

@@ -1,3 +1,7 @@
+import io
+import pickle
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,7 @@ from PIL import Image
 
 from archsearch.data.arrays import CLASS_NAMES, array_contents
 from archsearch.data.sources import load_data
-from archsearch.errors import DataError
+from archsearch.errors import DataError, InputError
 
 Write = Callable[..., Path]
 
@@ -147,6 +151,82 @@ def test_a_damaged_archive_is_refused(npz: Write, cache: Path, digits: Digits) -
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"not a \.npz archive, or one cut short"):
         load_data(path, cache=cache)
+
+
+def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
+    """What a .npy file begins with."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+LABELS = header((20,)) + bytes(10) + bytes([1]) * 10
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (header((10**12, 28, 28)), r"x\.npy says that it has shape \(1000000000000, 28, 28\).* bytes, and has 0"),
+        (header((-5, 8, 8)), r"shape \(-5, 8, 8\)"),
+        (header((2**62, 8, 8)), "says that it has shape"),
+        (header((20, 8, 8)) + bytes(1279), "1,280 bytes, and has 1,279"),
+        (header((20,), "|O") + pickle.dumps(print), "found a pickled array, which is not opened"),
+        (pickle.dumps(print), "the archive is damaged .the magic string is not correct"),
+        (header((1,)).replace(b"(1,)", b"(((("), "the archive is damaged"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{", "the archive is damaged"),
+        (b"\x93NUMPY\x09\x00", "the archive is damaged"),
+        (b"", "the archive is damaged"),
+    ],
+    ids=["huge", "negative", "overflow", "short", "objects", "pickle", "deep", "long", "version", "empty"],
+)
+def test_an_array_that_is_not_what_it_says(member: bytes, message: str, tmp_path: Path, cache: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("x.npy", member)
+        archive.writestr("y.npy", LABELS)
+    with pytest.raises(DataError, match=message) as caught:
+        load_data(tmp_path / "data.npz", cache=cache)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, cache: Path) -> None:
+    """Two gigabytes of zeros in two megabytes: memory is not asked for, and no byte is unpacked."""
+    with zipfile.ZipFile(tmp_path / "data.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("y.npy", LABELS)
+        with archive.open("x.npy", "w") as file:
+            file.write(header((20, 10_000, 10_000)))
+            for _ in range(200):
+                file.write(bytes(10**7))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"MB that unpack to 2\.0 GB, which is not done"):
+        load_data(tmp_path / "data.npz", cache=cache)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_an_encrypted_archive_is_refused(npz: Write, cache: Path, digits: Digits) -> None:
+    path = npz(x=digits.pixels, y=digits.labels)
+    content = path.read_bytes()
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(mark) + flags
+        content = content[:place] + b"\x01" + content[place + 1 :]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"the archive is damaged .*encrypted"):
+        load_data(path, cache=cache)
+
+
+@pytest.mark.parametrize("label", [1e300, -1e19, np.uint64(2**63), np.inf])
+def test_labels_that_are_too_large(label: Any, npz: Write, cache: Path, digits: Digits) -> None:
+    labels = digits.labels.astype(np.asarray(label).dtype)
+    labels[3] = label
+    with pytest.raises(DataError, match=r"y: found .*; expected whole numbers as labels"):
+        load_data(npz(x=digits.pixels, y=labels), cache=cache)
+
+
+def test_of_many_classes_with_too_few_images_ten_are_named(npz: Write, cache: Path, digits: Digits) -> None:
+    with pytest.raises(DataError) as caught:
+        load_data(npz(x=digits.pixels, y=np.arange(1797)), cache=cache)
+    assert str(caught.value).count("has 1 training image;") == 10
+    assert str(caught.value).endswith("1,787 more of 1,797 classes have fewer than 2 training images")
 
 
 @pytest.mark.parametrize("name", CLASS_NAMES)

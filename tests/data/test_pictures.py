@@ -1,6 +1,10 @@
 import os
 import shutil
+import struct
+import warnings
+import zlib
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -8,6 +12,8 @@ from digit_files import Digits, write_folder
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from archsearch.data.contents import Unreadable
+from archsearch.data.pictures import read_picture
 from archsearch.data.sources import load_data, read_source
 from archsearch.errors import DataError
 
@@ -207,6 +213,73 @@ def test_of_many_unreadable_images_ten_are_named(tmp_path: Path, cache: Path, di
 def test_a_link_to_nothing_is_an_unreadable_image(folder: Path, cache: Path) -> None:
     (folder / "0" / "gone.png").symlink_to(folder / "nowhere.png")
     with pytest.raises(DataError, match=r"0/gone\.png \(.*No such file"):
+        load_data(folder, cache=cache)
+
+
+def png(width: int, height: int, **chunks: bytes) -> bytes:
+    """A PNG of black pixels whose header says how many; a hundred times as many are quick to write."""
+    parts = {b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)}
+    parts |= {name.encode(): data for name, data in chunks.items()}
+    parts |= {b"IDAT": zlib.compress(bytes((width + 1) * min(height, 100))), b"IEND": b""}
+    packed = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (png(60_000, 60_000), "more than 89,478,485 pixels, which could fill the memory; make it smaller"),
+        (png(9_500, 9_500), "more than 89,478,485 pixels"),
+        (png(8, 8, zTXt=b"k\0\0" + zlib.compress(bytes(10**8))), "Decompressed data too large"),
+        (b"", "not a PNG or JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "not a PNG or JPEG"),
+        (b"GIF89a" + bytes(100), "not a PNG or JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a PNG or JPEG"),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 8])
+def test_bombs_and_what_is_no_image(content: bytes, why: str, size: int | None, folder: Path, cache: Path) -> None:
+    (folder / "0" / "z.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"1 image cannot be read: 0/z\.png \({why}"):
+        load_data(folder, size, cache)
+    assert read_picture(folder / "0" / "z.png", (8, 8, 1)) == Unreadable(str(folder / "0" / "z.png"), ANY)
+
+
+def test_what_else_is_odd_about_an_image_is_not_told(folder: Path, cache: Path) -> None:
+    exif = b"MM\0*\0\0\0\x08" + struct.pack(">H", 65535) + b"\x01\x12\0\x03\xff\xff\xff\xff\0\0\0\0" * 3
+    (folder / "0" / "z.png").write_bytes(png(8, 8, eXIf=exif))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_data(folder, cache=cache).train) == 13
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files there")
+def test_a_pipe_is_not_waited_for(folder: Path, cache: Path) -> None:
+    os.mkfifo(folder / "0" / "pipe.png")
+    (folder / "0" / "zero.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"0/pipe\.png \(not a file\), 0/zero\.png \(not a file\)"):
+        load_data(folder, cache=cache)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be there")
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "\u202etxt", "\u200b", "half\udcff"])
+def test_a_class_whose_name_cannot_be_shown(name: str, folder: Path, cache: Path) -> None:
+    (folder / "0").rename(folder / name)
+    with pytest.raises(DataError, match=r"found a class with the name '.*'; expected one without control") as caught:
+        load_data(folder, cache=cache)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)<-script>", "a|b", "it's", "[red]", "a b", "می‌خواهم", "=1+1"])
+def test_other_names_are_those_of_classes(name: str, folder: Path, cache: Path) -> None:
+    (folder / "0").rename(folder / name)
+    assert name in load_data(folder, cache=cache).classes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be there")
+def test_a_file_name_is_shown_without_effect(folder: Path, cache: Path) -> None:
+    (folder / "0" / "\x1b[31m\n\udcff.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"0/\\x1b\[31m\\n\\udcff\.png \(not a PNG or JPEG\)"):
         load_data(folder, cache=cache)
 
 

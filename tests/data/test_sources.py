@@ -34,6 +34,12 @@ def test_digits(cache: Path, digits: Digits) -> None:
     assert dataset.train.images.max() == 255
 
 
+def test_what_no_disk_can_hold_is_not_begun(cache: Path) -> None:
+    with pytest.raises(DataError, match=r"1,797 images of 300000×300000 take 161,730.0 GB once converted, and "):
+        load_data("digits", 300_000, cache)
+    assert list((cache / "data").glob("[!.]*")) == []
+
+
 @pytest.mark.skipif(not MNIST.is_file(), reason=f"{MNIST} is not there")
 def test_mnist(cache: Path) -> None:
     dataset = load_data(MNIST, cache=cache)

@@ -115,3 +115,22 @@ def test_bytes_that_are_no_text_are_refused(path: Path, cache: Path, folder: Pat
     path.write_bytes(b"label,a\n0,1\n" + b"1,2\n" * 100_000 + b"\xff,1\n")
     with pytest.raises(DataError, match="not a text file"):
         load_data(path, cache=cache)
+
+
+def test_a_line_without_end_is_not_read_to_it(path: Path, cache: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(DataError, match="found a line of more than 3,932,160 bytes; expected one image a row"):
+        load_data(path, cache=cache)
+
+
+def test_an_image_that_is_too_wide_for_a_table(path: Path, cache: Path) -> None:
+    path.write_text("0" + ",0" * (444**2) + "\n")
+    with pytest.raises(DataError, match=r"found 197136 pixels a row besides the label; expected .*at most 196,608"):
+        load_data(path, cache=cache)
+
+
+def test_paths_are_not_followed(path: Path, cache: Path) -> None:
+    path.write_text("label,a,b,c,d\n1,../../etc/passwd,2,3,4\n")
+    with pytest.raises(DataError, match=r"found '\.\./\.\./etc/passwd', expected a number"):
+        load_data(path, cache=cache)
