@@ -92,7 +92,7 @@ def test_what_an_import_does_not_load(code: str, absent: set[str]) -> None:
 def test_only_the_search_writes_to_a_study() -> None:
     writes = {"set_user_attr", "set_trial_user_attr", "enqueue_trial", "create_study", "tell", "ask"}
     for path in MODULES:
-        if path.relative_to(ROOT).parts[0] in ("search", "launch.py"):
+        if path.relative_to(ROOT).parts[0] in ("search", "launch.py", "data"):  # where files tell where they are
             continue
         called = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert not called & writes, path
