@@ -74,7 +74,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or not (error.filename is None or path.parent in Path(error.filename).parents):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from errno import ENOSPC
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -294,6 +295,8 @@ def _save(trainer: "Trainer | HyperTrainer", model: Path) -> None:
         trainer.model().save(model)
     except (NotImplementedError, OSError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().split("\n\n")[0].replace("\n", " ")
+        if os.strerror(ENOSPC) in reason:
+            reason = f"{os.strerror(ENOSPC)}; free some space and run 'archsearch retrain'"
         raise SearchError(
             f"{model.parent.parent / 'best' / model.name}: the model cannot be saved, and was not kept: {reason}"
         ) from error

@@ -140,14 +140,14 @@ class Study:
         return collect(
             self.info,
             records,
-            self.winner(),
+            _optional(self.winner),
             plan,
-            self.verdict(),
+            _optional(self.verdict),
             drawn,
-            self.story(),
+            _optional(self.story),
             _optional(self.stressed),
             _optional(lambda: read_exports(self.folder.exports)),
-            [test for other in self.folder.read_others() for test in (*other.tested_before, other.test)],
+            [test for other in _optional(self.folder.read_others) or () for test in (*other.tested_before, other.test)],
         )
 
     def report(self) -> ReportData:

@@ -72,7 +72,10 @@ def write_site(
     out = out.resolve()
     with _writing(out), whole_folder(out) as beside:
         for part in ("page", "vendor"):
-            shutil.copytree(HERE / part, beside / part, ignore=shutil.ignore_patterns("README.md"))
+            (beside / part).mkdir()
+            for file in (HERE / part).iterdir():
+                if file.name != "README.md":
+                    shutil.copy(file, beside / part)
         (beside / "page" / "index.html").rename(beside / "index.html")
         (beside / "examples").mkdir()
         for number, index in enumerate(examples):

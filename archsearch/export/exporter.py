@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from errno import ENOSPC
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ from archsearch.export.own_code import known
 from archsearch.export.prove import Probe, prove
 from archsearch.export.runtimes import read_keras
 from archsearch.export.source import Source
-from archsearch.files import sync, write_whole
+from archsearch.files import naming, sync, write_whole
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
 from archsearch.training.environment import stderr_to
 
@@ -90,13 +91,14 @@ def _export_one(
     # In a folder of its own, so that the file has its name when it is proven.
     beside = out / f".{name}.tmp"
     _remove(beside)
-    beside.mkdir()
+    written = beside / path.name
+    description = kind.described(source.description, numbers)
+    if description.size is None:
+        probe = replace(probe, odd=None)
     try:
-        written = beside / path.name
-        description = kind.described(source.description, numbers)
-        if description.size is None:
-            probe = replace(probe, odd=None)
-        _write(kind, name, Order(model, description, written, numbers, source.calibration))
+        with naming(path):
+            beside.mkdir()
+            _write(kind, name, Order(model, description, written, numbers, source.calibration))
         certificate = prove(written, name, numbers, probe, source.code if name == "keras" else None)
         sync(beside)
         if path.is_dir():
@@ -123,6 +125,8 @@ def _write(kind: Format, name: str, order: Order) -> None:
     except OSError:
         raise
     except Exception as error:  # converters raise anything on an operation that they do not know
+        if os.strerror(ENOSPC) in str(error):
+            raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
         raise ExportError(f"{name}: the model cannot be written: {first_line(error)}") from error
 
 
