@@ -259,6 +259,6 @@ def read_plain(kind: type[Plain], path: Path) -> Plain:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise StudyError(
-            f"{path}: {field}: {first['msg']}; the file is damaged or from another version of archsearch; put a copy in "
-            "its place, or delete it if what it holds can be made again"
+            f"{path}: {field}: {first['msg']}; the file is damaged or from another version of archsearch; put a copy "
+            "in its place, or delete it if what it holds can be made again"
         ) from error
