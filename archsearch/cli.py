@@ -18,7 +18,7 @@ import typer
 from archsearch import cli_space
 from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
-from archsearch.files import trouble
+from archsearch.files import scratch, trouble
 
 if TYPE_CHECKING:
     from archsearch.report.data import ReportData
@@ -431,7 +431,7 @@ def demo(
         found.demo(out)
         typer.echo(f"page: {out}\nAny web server can host it, such as: python -m http.server --directory {out}")
         return
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=scratch()) as folder:
         page = Path(folder, "demo")
         found.demo(page)
         _served("demo", host, port, lambda ready: serve(page, host, port, ready))

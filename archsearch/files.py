@@ -3,18 +3,25 @@
 What has its name is on the disk, too: after a power cut a file is the old one or the new one.
 """
 
+import atexit
 import contextlib
 import errno
 import glob
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+from filelock import FileLock
 
 ABANDONED_SECONDS = 3600.0
 """What is beside its place for longer was left there by a process that died: nothing takes so long to write."""
+
+_OWNED = ".lock"
 
 _FULL = "free some space and run the same command again; what is finished is kept"
 _REMEDIES = {
@@ -68,6 +75,19 @@ def sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
+@cache
+def scratch() -> Path:
+    """A temporary folder of this process, which goes when it ends; if it is killed, a later process clears it away."""
+    for other in Path(tempfile.gettempdir()).glob(f"archsearch-*/{_OWNED}"):
+        _clear_orphan(other)
+    folder = Path(tempfile.mkdtemp(prefix="archsearch-"))
+    lock = FileLock(folder / _OWNED)
+    lock.acquire()
+    atexit.register(lock.release)  # and keeps it alive until then
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Has an OSError in the block name `path`, in place of no file or of one beside it."""
@@ -82,10 +102,20 @@ def naming(path: Path) -> Iterator[None]:
 def trouble(error: OSError) -> str | None:
     """What is wrong with a file or a disk, and what to do, in a sentence; None if the error is about neither."""
     remedy = _REMEDIES.get(error.errno or 0)
+    if error.errno == errno.ENOENT and error.filename is None:  # from `tempfile`
+        remedy = "free some space, or name another folder in the environment variable TMPDIR"
     if error.strerror is None or (error.filename is None and remedy is None):
         return None
     about = "" if error.filename is None else f"{error.filename}: cannot be read or written: "
     return about + error.strerror + (f"; {remedy}" if remedy else "")
+
+
+def _clear_orphan(lock: Path) -> None:
+    """Removes a temporary folder whose owner, which would hold its lock, is dead."""
+    with contextlib.suppress(OSError):  # a Timeout, too: the owner lives
+        if time.time() - lock.stat().st_mtime > ABANDONED_SECONDS:  # a younger one may not be locked yet
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _clear_abandoned(path: Path) -> None:

@@ -231,3 +231,17 @@ def test_a_read_only_study_is_read_and_whatever_writes_says_so(
             f"{out}: this folder cannot be written: Read-only file system; make it writable, work on a copy of it, or "
             "choose another --out\n"
         )
+
+
+def test_a_search_goes_on_after_a_power_cut(cli: Cli, a_copy: Study, searched: Searched) -> None:
+    journal, before = a_copy.folder.journal, a_copy.trials()
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":6,"worker_id"' + bytes(1000))
+    left = a_copy.folder.report.with_name(".report.html.1.tmp")
+    left.touch()
+    os.utime(left, (0, 0))
+    assert cli(*command(searched, a_copy.path, len(before) + 1)).code == 0
+    assert len(a_copy.trials()) > len(before)
+    assert a_copy.trials()[: len(before)] == before
+    assert journal.with_name("journal.log.damaged").stat().st_size == 1024
+    assert not left.exists()

@@ -2,6 +2,8 @@
 
 import os
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -82,3 +84,56 @@ def test_an_error_names_its_file_and_says_what_to_do() -> None:
     assert trouble(OSError(32, "Broken pipe")) is None
     assert trouble(OSError("of a library")) is None
     assert trouble(OSError(13, "Permission denied", "file")) == "file: cannot be read or written: Permission denied"
+
+
+SCRATCH = "from archsearch.files import scratch; import os, signal; print(scratch(), flush=True); "
+
+
+def owner(tmp_path: Path, then: str) -> Path:
+    """The temporary folder of a process that ended as told."""
+    given = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRATCH + then], env=given, capture_output=True, text=True, check=False
+    )
+    return Path(done.stdout.strip())
+
+
+def test_the_temporary_folder_of_a_process_goes_with_it(tmp_path: Path) -> None:
+    assert owner(tmp_path, "pass").parent == tmp_path
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_temporary_folder_of_a_killed_process_goes_with_a_later_one(tmp_path: Path) -> None:
+    killed = owner(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    strange = tmp_path / "archsearch-of-a-user"
+    strange.mkdir()
+    assert killed.is_dir()
+    owner(tmp_path, "pass")
+    assert killed.is_dir(), "so young, it may be one that is just being made"
+    long_ago = time.time() - ABANDONED_SECONDS - 1
+    os.utime(killed / ".lock", (long_ago, long_ago))
+    owner(tmp_path, "pass")
+    assert [*tmp_path.iterdir()] == [strange]
+
+
+def test_the_temporary_folder_of_a_living_process_stays(tmp_path: Path) -> None:
+    given = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRATCH + "input()"], env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as living:
+        assert living.stdout is not None
+        folder = Path(living.stdout.readline().strip())
+        long_ago = time.time() - ABANDONED_SECONDS - 1
+        os.utime(folder / ".lock", (long_ago, long_ago))
+        owner(tmp_path, "pass")
+        assert folder.is_dir()
+        living.communicate("\n")
+    assert not folder.exists()
+
+
+def test_no_room_for_temporary_files_is_said() -> None:
+    said = trouble(FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"))
+    assert said == (
+        "No usable temporary directory found in ['/tmp']; free some space, or name another folder in the environment "
+        "variable TMPDIR"
+    )

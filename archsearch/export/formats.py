@@ -15,6 +15,7 @@ import tensorflow as tf
 from archsearch.export.description import Description, pack
 from archsearch.export.graph import IMAGE, serving, specification
 from archsearch.export.runtimes import Pixels, to_install
+from archsearch.files import scratch
 
 WHOLE = "float32"
 """Numbers as they were trained."""
@@ -84,7 +85,7 @@ def _write_saved_model(order: Order) -> None:
 
 
 def _write_litert(order: Order) -> None:
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder, contextlib.redirect_stdout(io.StringIO()):
         saved = Path(folder, "saved_model")
         _write_saved_model(Order(order.model, order.description, saved, WHOLE, order.images))
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
@@ -102,7 +103,7 @@ def _write_onnx(order: Order) -> None:
     import onnx
 
     whole = _to_onnx(order.model, order.description)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         plain = Path(folder, "model.onnx")
         onnx.save(whole, plain)
         made = _QUANTIZED[order.numbers](plain, order) if order.numbers != WHOLE else whole

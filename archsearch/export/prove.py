@@ -15,6 +15,7 @@ from archsearch.errors import ExportError
 from archsearch.export.measure import Measured
 from archsearch.export.own_code import OwnCode
 from archsearch.export.runtimes import Pixels, Probabilities
+from archsearch.files import scratch
 from archsearch.search.certificate import Certificate
 from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment
 
@@ -128,7 +129,7 @@ def _lost(answers: Probabilities, probe: Probe) -> float:
 def _ask(
     path: Path, format: str, asked: dict[str, Any], code: OwnCode | None
 ) -> tuple[Measured, dict[str, Probabilities]]:
-    with TemporaryDirectory() as folder, environment(TENSORFLOW | ONE_THREAD):
+    with TemporaryDirectory(dir=scratch()) as folder, environment(TENSORFLOW | ONE_THREAD):
         images, answers = Path(folder, "images.npz"), Path(folder, "answers.npz")
         np.savez(images, **asked)
         own = [str(code.folder), code.reference] if code else []

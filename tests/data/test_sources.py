@@ -100,7 +100,7 @@ def test_a_refused_source_leaves_nothing_in_the_cache(npz: Callable[..., Path], 
     path = npz(x=digits.pixels, y=digits.labels[:-1])
     with pytest.raises(DataError):
         load_data(path, cache=cache)
-    assert not [entry for entry in (cache / "data").iterdir() if entry.suffix != ".lock"]
+    assert not [entry for entry in (cache / "data").iterdir() if entry.suffix not in (".lock", ".used")]
 
 
 def test_a_damaged_conversion_says_what_to_delete(cache: Path) -> None:

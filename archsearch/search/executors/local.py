@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from archsearch.files import scratch
 from archsearch.search.executors.gpus import VISIBLE, least_used
 from archsearch.search.executors.machine import available_memory, out_of_memory_kills
 from archsearch.search.executors.processes import how_ended, start
@@ -62,7 +63,7 @@ class LocalExecutor:
         self._timeout = timeout
         self._workers: dict[int, _Worker] = {}
         self._looked = time.monotonic()
-        self._logs = tempfile.TemporaryDirectory(prefix="archsearch-")
+        self._logs = tempfile.TemporaryDirectory(dir=scratch())
 
     @property
     def workers(self) -> int:

@@ -1,11 +1,9 @@
 """Child processes that find TensorFlow imported and not started, and leave the terminal alone."""
 
-import atexit
 import contextlib
 import ctypes
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
+from archsearch.files import scratch
 from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment, stderr_to
 
 if TYPE_CHECKING:
@@ -81,8 +80,7 @@ def _let_server_end() -> None:
 @cache
 def _compiled() -> dict[str, str]:
     """Has children find what others have compiled, as long as this process lives."""
-    folder = tempfile.mkdtemp(prefix="archsearch-compiled-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="compiled-", dir=scratch())
     if " " in folder:  # the flags know no quotes
         return {}
     where = f"--tf_xla_persistent_cache_directory={folder}"
