@@ -76,7 +76,9 @@ class ImageSet:
                 # NumPy pads the header so that the first dimension can be written over once it is known.
                 file.seek(0)
                 _write_header(file, (len(labels), *shape))
-            np.save(beside / LABELS, np.array(labels, dtype=np.int32))
+            with (beside / LABELS).open("wb") as file:  # `numpy.save` does not say that the disk is full
+                _write_header(file, (len(labels),), "<i4")
+                file.write(np.array(labels, "<i4").tobytes())
         return cls.open(path)
 
 
@@ -120,8 +122,8 @@ def fingerprint(classes: tuple[str, ...], train: ImageSet, test: ImageSet | None
     return digest.hexdigest()[:16]
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+def _write_header(file: BinaryIO, shape: tuple[int, ...], kind: str = "|u1") -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
 
 
 def _damaged(path: Path, found: str) -> DataError:
