@@ -21,10 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
+from archsearch.files import write_whole
 from archsearch.search.budget import Budget
 from archsearch.search.candidates import SpaceCandidates
 from archsearch.search.coordinator import Coordinator
-from archsearch.search.folder import StudyFolder, StudyInfo, write_whole
+from archsearch.search.folder import StudyFolder, StudyInfo
 from archsearch.search.images import SearchImages
 from archsearch.search.objectives import ACCURACY
 from archsearch.search.plan import Given
