@@ -19,6 +19,7 @@ from archsearch import cli_space
 from archsearch.cli_space import Size, TrustCode, console
 from archsearch.errors import ArchsearchError, InputError, SpaceError
 from archsearch.files import scratch, trouble
+from archsearch.printable import printable
 
 if TYPE_CHECKING:
     from archsearch.report.data import ReportData
@@ -500,7 +501,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _fail(message: object, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
+    print(printable(str(message), kept="\n\t"), file=sys.stderr)
     sys.exit(code)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,11 @@ import typer
 
 from archsearch.errors import InputError
 from archsearch.files import write_whole
+from archsearch.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
     from archsearch.data.dataset import Dataset
     from archsearch.display_space import Costs
@@ -182,8 +185,13 @@ def console() -> "Console":
     """Where both files of commands print."""
     from rich.console import Console
 
-    # Names of folders and classes may hold brackets: nothing that is printed is markup.
-    made = Console(markup=False, highlight=False)
+    class Printing(Console):
+        def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> "Iterable[Segment]":
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=printable(segment.text, kept="\n"))
+
+    # Names of folders and classes may hold brackets: nothing that is printed is markup, and nothing moves the cursor.
+    made = Printing(markup=False, highlight=False)
     if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = 120  # a file has no width, and Rich takes it for a terminal of 80 columns
     return made

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.data.check import DataCheck
+from archsearch.printable import printable
 from archsearch.report.data import ReportData
 from archsearch.report.lines import candidate_line
 from archsearch.report.numbers import percent, signed
@@ -240,7 +241,7 @@ def study_lines(data: ReportData) -> str:
         lines.append(data.plan.line(info.folds).replace("plan: ", "plan    "))
     if saved := savings(data):
         lines.append(f"saved   about {saved}, by dropping {data.counts['pruned']} early")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def answer_lines(data: ReportData, folder: StudyFolder) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from archsearch.display import clock
 from archsearch.display_space import candidate_view
+from archsearch.printable import printable
 from archsearch.replay import Replayed
 from archsearch.report.lines import candidate_line
 from archsearch.report.numbers import percent, signed
@@ -59,7 +60,7 @@ def story_lines(story: Story) -> str:
         lines.append(f"{name}: {shown}")
     if story.missing:
         lines.append(f"{story.missing} not run; the same command with more --time goes on")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def sparkline(values: Sequence[float]) -> str:

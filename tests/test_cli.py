@@ -394,6 +394,21 @@ def test_data_check_names_what_cannot_be_read(cli: Cli, tmp_path: Path) -> None:
     assert "photos [old]" in done.out.replace("\n", "")
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names cannot be there")
+def test_nothing_that_is_said_acts_on_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "photos\x1b[31m")
+    (folder / "0" / "\x1b]0;title\x07\udcff.png").write_bytes(b"no picture")
+    done = cli("data", "check", folder)
+    assert done.code == 2
+    assert r"0/\x1b]0;title\x07\udcff.png: not a PNG or JPEG" in done.out
+    assert r"photos\x1b[31m" in done.out
+    assert "\x1b" not in done.out
+    done = cli("data", "check", folder / "not\x1b[31m there")
+    assert done.code == 2
+    assert r"not\x1b[31m there': found no such file" in done.err
+    assert "\x1b" not in done.err
+
+
 # In a terminal --------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from archsearch.report.data import ReportData
 from archsearch.report.lines import candidate_line
-from archsearch.report.markdown import cell, line, markdown
+from archsearch.report.markdown import fenced, line, markdown, plain
 from archsearch.report.numbers import percent
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Candidate
@@ -25,7 +25,7 @@ def study_note(name: str, data: ReportData, space: str) -> str:
         space: The text of the space file, or of the HyperModel.
     """
     language = "python" if data.info.space_file.endswith(".py") else "yaml"
-    return f"{markdown(name, data)}\n\n### The space\n\n```{language}\n{space[:MOST_SPACE].rstrip()}\n```\n"
+    return f"{markdown(name, data)}\n\n### The space\n\n{fenced(space[:MOST_SPACE], language)}\n"
 
 
 def trial_note(record: TrialRecord) -> str:
@@ -54,7 +54,7 @@ def _trial(record: TrialRecord) -> Iterator[str]:
     yield f"## Trial {record.number}{role}: {record.state}"
     yield ""
     if record.reason:
-        yield f"{record.reason}."
+        yield f"{plain(record.reason)}."
     if record.score is not None:
         folds = f"{len(record.counted)} fold{'s' * (len(record.counted) != 1)}"
         again = ", with a fresh seed as a finalist" if record.confirmed else ""
@@ -65,7 +65,7 @@ def _trial(record: TrialRecord) -> Iterator[str]:
     else:
         yield line(["hyperparameter", "value"])
         yield line(["---", "--:"])
-        yield from (line([cell(name), cell(str(value))]) for name, value in record.candidate.values.items())
+        yield from (line([plain(name), plain(value)]) for name, value in record.candidate.values.items())
     yield ""
     yield f"{record.parameters:,} parameters, {record.flops:,} FLOPs an image, seed {record.seed}."
     yield ""
@@ -78,7 +78,7 @@ def _network(candidate: Candidate) -> Iterator[str]:
     yield line(["---", "---", "--:", "--:", "---", "--:", "--:"])
     for row in rows(candidate.architecture):
         yield line(
-            [row.part, cell(row.blocks), row.filters, row.kernel, row.downsample, row.shape, f"{row.parameters:,}"]
+            [row.part, plain(row.blocks), row.filters, row.kernel, row.downsample, row.shape, f"{row.parameters:,}"]
         )
     yield ""
     yield f"Trained with {recipe_line(candidate.recipe)}."

@@ -5,8 +5,7 @@ from pathlib import Path
 from archsearch.errors import InputError
 
 MOST_EXPANSION = 200
-"""Times as large as its file that an archive may be: images and weights shrink tenfold at best, bombs a thousandfold.
-"""
+"""Times as large as its file that an archive may be: images and weights shrink tenfold, bombs a thousandfold."""
 HARMLESS = 2**30
 """Bytes that any archive may have when it is unpacked."""
 

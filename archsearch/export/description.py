@@ -5,6 +5,9 @@ import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from archsearch.data.archives import require_no_bomb
+from archsearch.printable import is_printable
+
 ENTRY = "description.json"
 """Name of it in a `.keras` or `.tflite` file, both of which may be read as ZIP archives, and in a SavedModel."""
 EXTRA = "assets.extra"
@@ -62,9 +65,16 @@ class Description:
 
 
 def from_json(text: str) -> Description:
-    """The other way; raises ValueError or TypeError for what is no description."""
+    """The other way; raises ValueError or TypeError for what is no description, or has names that cannot be shown."""
     found = json.loads(text)
-    return Description(**(found | {"classes": tuple(found["classes"])}))
+    described = Description(**(found | {"classes": tuple(found["classes"])}))
+    for name in (*described.classes, described.study, described.version):
+        if not isinstance(name, str) or not is_printable(name):
+            raise ValueError(f"found {name!r} in its description, expected a name without control characters")
+    for side in (described.height, described.width, described.channels, described.size):
+        if not (side is None or (isinstance(side, int) and side > 0)):
+            raise ValueError(f"found {side!r} in its description, expected a number of pixels or channels")
+    return described
 
 
 def pack(path: Path, description: Description) -> None:
@@ -89,4 +99,7 @@ def unpack(path: Path) -> Description | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
-        return from_json(archive.read(ENTRY).decode()) if ENTRY in archive.namelist() else None
+        if ENTRY not in archive.namelist():
+            return None
+        require_no_bomb(path, archive.getinfo(ENTRY).file_size)
+        return from_json(archive.read(ENTRY).decode())

@@ -14,6 +14,7 @@ from archsearch.data.contents import Unreadable
 from archsearch.data.pictures import read_picture
 from archsearch.errors import InputError
 from archsearch.export.runtimes import BATCH, Model
+from archsearch.printable import printable
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Prediction:
     """What a model says of one file.
 
     Attributes:
-        file: Its path.
+        file: Its path, as it can be shown (`printable`).
         probabilities: Of each class by name, 0 to 1, in the model's order.
     """
 
@@ -58,7 +59,8 @@ def predictions(model: Model, files: Sequence[Path]) -> Iterator[Prediction | Un
             if isinstance(image, Unreadable):
                 yield image
             else:
-                yield Prediction(str(file), dict(zip(described.classes, map(float, next(answers)), strict=True)))
+                probabilities = dict(zip(described.classes, map(float, next(answers)), strict=True))
+                yield Prediction(printable(str(file)), probabilities)
 
 
 def write_csv(found: Iterable[Prediction | Unreadable], out: TextIO) -> list[Unreadable]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.data.archives import require_no_bomb
 from archsearch.errors import InputError, first_line
 from archsearch.export.description import Description, from_json, unpack
 from archsearch.training.environment import TENSORFLOW, environment, stderr_to
@@ -22,6 +23,9 @@ Probabilities = NDArray[np.float32]
 
 BATCH = 128
 """Images that are asked for at once."""
+MOST_VALUES = 4096 * 4096 * 3
+"""Of an image: a model that takes larger ones would fill the memory before it is asked for the first."""
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Runtime:
 def load(path: Path, threads: int | None = None) -> Model:
     """Loads a file that was exported: `.onnx`, `.tflite`, `.keras`, or the folder of a SavedModel.
 
+    Python code in a `.keras` file is not run. A SavedModel is a program, which may read and write files.
+
     Args:
         path: The file or folder.
         threads: How many the runtime may use; None is as many as it wants. TensorFlow takes it only in a process in
@@ -109,14 +115,22 @@ def to_install(module: str, extra: str = "") -> str:
 
 
 def read_keras(path: Path) -> Any:
-    """The Keras model of a `.keras` file, not compiled. Raises InputError if it cannot be loaded."""
+    """The Keras model of a `.keras` file, not compiled; code in it is not run.
+
+    Raises:
+        InputError: It cannot be loaded, or would fill the memory.
+    """
     import keras
 
     if not is_zipfile(path):
         raise InputError(f"{path}: cannot be loaded: it is damaged, or no .keras file")
+    with ZipFile(path) as archive:
+        require_no_bomb(path, sum(member.file_size for member in archive.infolist()))
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever a stranger's file makes Keras raise
+        if "safe_mode" in str(error):
+            raise InputError(f"{path}: has Python code in it, which is not run, as it can do anything") from error
         raise InputError(
             f"{path}: cannot be loaded: {first_line(error)}; layers of a user's own need --trust-code"
         ) from error
@@ -125,7 +139,10 @@ def read_keras(path: Path) -> Any:
 def _checked(model: Model, path: Path) -> Model:
     """Raises InputError if it does not give as many probabilities as it says it has classes."""
     described = model.description
-    answers = model.run(np.zeros((1, *described.shape()), np.uint8))
+    height, width, channels = described.shape()
+    if height * width * channels > MOST_VALUES:
+        raise InputError(f"{path}: takes images of {height}×{width}, which would fill the memory")
+    answers = model.run(np.zeros((1, height, width, channels), np.uint8))
     if answers.shape != (1, len(described.classes)):
         raise InputError(
             f"{path}: gives {'×'.join(map(str, answers.shape))} numbers for an image, expected the probabilities of "
@@ -216,6 +233,8 @@ def _seen(shape: object, classes: object) -> Description:
     """What can be seen of a model that says nothing of itself."""
     if not isinstance(classes, int | np.integer):
         raise InputError("the number of its classes is not fixed; expected probabilities (N, classes)")
+    if classes > MOST_CLASSES:
+        raise InputError(f"it has {classes:,} classes; expected at most {MOST_CLASSES:,}")
     sides = [int(side) if isinstance(side, int | np.integer) and side > 0 else None for side in list(shape)]  # type: ignore[call-overload]
     if len(sides) != 4 or sides[3] is None:
         raise InputError("it takes no images; expected an input (N, height, width, channels)")

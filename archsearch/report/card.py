@@ -2,7 +2,6 @@
 
 import shlex
 from functools import cache
-from html import escape
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from scipy.stats import binomtest
@@ -10,7 +9,7 @@ from scipy.stats import binomtest
 from archsearch.report.classes import CONFIDENCE_LEVEL, class_scores
 from archsearch.report.data import ReportData
 from archsearch.report.lines import architecture_line
-from archsearch.report.markdown import line
+from archsearch.report.markdown import code, fenced, line, plain
 from archsearch.report.numbers import percent, signed
 from archsearch.report.stress import Rows, outsider_rows, stress_rows, stress_sentences
 from archsearch.space.architecture import Candidate
@@ -57,14 +56,6 @@ def _trained(candidate: Candidate, epochs: float) -> str:
     return recipe_line(candidate.trained_for(float(f"{epochs:.3g}")).recipe)
 
 
-def plain(text: object) -> str:
-    """Somebody's words as they can stand in Markdown and its tables, where HTML and formatting would have effect."""
-    words = escape(" ".join(str(text).split()), quote=False)
-    for mark in "\\`*_[]|#":
-        words = words.replace(mark, f"\\{mark}")
-    return words
-
-
 def table(rows: Rows) -> str:
     """Rows as a Markdown table; the first has the headings."""
     heads, *others = [[plain(each) for each in row] for row in rows]
@@ -81,5 +72,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update({"percent": percent, "points": signed, "plain": plain, "table": table})
+    made.filters.update(
+        {"percent": percent, "points": signed, "plain": plain, "code": code, "fenced": fenced, "table": table}
+    )
     return made.get_template("card.md.j2")

@@ -183,9 +183,9 @@ def races(studies: Mapping[str, ReportData]) -> go.Figure:
             x=[*(step.seconds / divisor for step in steps), data.search_seconds / divisor],
             y=[step.best for step in [*steps, *steps[-1:]]],
             mode="lines",
-            name=name,
+            name=_label(name),
             line={"color": PALETTE[number % len(PALETTE)], "width": 2, "shape": "hv"},
-            hovertemplate=f"{escape(name)} after %{{x:.1f}} {unit}: %{{y:.2%}}<extra></extra>",
+            hovertemplate=f"{_label(name)} after %{{x:.1f}} {unit}: %{{y:.2%}}<extra></extra>",
         )
     figure.update_xaxes(title=f"{unit} of search", rangemode="tozero")
     _score_axis(figure, [finish.best for data in studies.values() for finish in data.progress])
@@ -198,7 +198,7 @@ def story(tale: Story) -> go.Figure:
     scores = [score for _, score in known]
     figure = go.Figure()
     figure.add_waterfall(
-        x=[" + ".join(names) or "baseline" for names, _ in known] + ["winner"],
+        x=[_label(" + ".join(names)) or "baseline" for names, _ in known] + ["winner"],
         y=[scores[0], *(after - before for before, after in pairwise(scores)), scores[-1]],
         measure=["absolute", *["relative"] * (len(known) - 1), "total"],
         text=[
@@ -226,7 +226,7 @@ def importances(data: ReportData) -> go.Figure:
     figure = go.Figure()
     figure.add_bar(
         x=[parameter.importance for parameter in known],
-        y=[parameter.name for parameter in known],
+        y=[_label(parameter.name) for parameter in known],
         orientation="h",
         marker={"color": ACCENT},
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
@@ -241,9 +241,9 @@ def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
     scores = {row.trial: row.score for row in data.ranking[:MOST_LINES]}
     drawn = {trial: value for trial, value in parameter.values.items() if trial in scores}
     figure = go.Figure()
-    options = [str(option) for option in parameter.options]
+    options = [_label(option) for option in parameter.options]
     figure.add_scatter(
-        x=[str(value) if options else value for value in drawn.values()],
+        x=[_label(value) if options else value for value in drawn.values()],
         y=[scores[trial] for trial in drawn],
         mode="markers",
         marker={"color": ACCENT, "size": 7, "opacity": 0.5},
@@ -251,7 +251,7 @@ def slice_of(data: ReportData, parameter: Parameter) -> go.Figure:
         hovertemplate="%{text}: %{y:.2%} with %{x}<extra></extra>",
     )
     figure.update_xaxes(
-        title=parameter.name,
+        title=_label(parameter.name),
         type="category" if options else "log" if parameter.log else "linear",
         categoryorder="array" if options else None,
         categoryarray=options or None,
@@ -276,7 +276,7 @@ def parallel(data: ReportData) -> go.Figure:
     for row in reversed(rows):  # the best on top
         good = row.rank <= max(1, len(rows) // 3)
         figure.add_scatter(
-            x=[axis.name for axis in axes],
+            x=[_label(axis.name) for axis in axes],
             y=[axis.height(row.trial) for axis in axes],
             mode="lines",
             line={"color": ACCENT if good else QUIET, "width": 2 if good else 1},
@@ -289,7 +289,12 @@ def parallel(data: ReportData) -> go.Figure:
         for place, text in axis.labels.items():
             at = axis.share(place)
             figure.add_annotation(
-                x=axis.name, y=at, text=escape(text), showarrow=False, yshift=9 if at > 0.5 else -9, font={"size": 11}
+                x=_label(axis.name),
+                y=at,
+                text=_label(text),
+                showarrow=False,
+                yshift=9 if at > 0.5 else -9,
+                font={"size": 11},
             )
     figure.update_yaxes(visible=False, range=[-0.12, 1.12])
     figure.update_xaxes(type="category", tickangle=-25)
@@ -320,7 +325,7 @@ def timeline(data: ReportData) -> go.Figure:
 
 def confusion(data: ReportData) -> go.Figure:
     """How many images of each class were taken for each other one; what is right is left out, it would outshine all."""
-    verdict, names = _verdict(data), data.info.classes
+    verdict, names = _verdict(data), [_label(name) for name in data.info.classes]
     wrong = [
         [None if column == row else count for column, count in enumerate(counts)]
         for row, counts in enumerate(verdict.confusion)
@@ -461,6 +466,11 @@ def _front(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         if not kept or score > kept[-1][1]:
             kept.append((cost, score))
     return kept
+
+
+def _label(text: object) -> str:
+    """Somebody's words as plotly shows them: it would take tags in them for formatting, and for links."""
+    return escape(str(text), quote=False)
 
 
 def _mark(figure: go.Figure, contender: Contender | None, cost: str, name: str, symbol: str, colour: str) -> None:

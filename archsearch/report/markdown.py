@@ -1,7 +1,10 @@
 """ReportData → Markdown: what one pastes into a pull request or a paper."""
 
+import re
 from collections.abc import Iterator, Sequence
+from html import escape
 
+from archsearch.printable import printable
 from archsearch.report.data import ReportData
 from archsearch.report.numbers import digits, percent, signed
 
@@ -13,19 +16,17 @@ def markdown(study: str, data: ReportData) -> str:
     """The answer, the best of the ranking, the remarks, and the command that does it again."""
     return "\n".join(
         [
-            f"## {study}",
+            f"## {plain(study)}",
             "",
             *_answer(data),
             "",
             *_ranking(data),
-            *(f"- {remark}" for remark in data.remarks),
+            *(f"- {plain(remark)}" for remark in data.remarks),
             "",
-            f"± is one standard error. {data.info.data}, {data.info.train_images:,} images to search on and "
-            f"{data.info.test_images:,} to test, archsearch {data.info.version}, seed {data.info.seed}:",
+            f"± is one standard error. {plain(data.info.data)}, {data.info.train_images:,} images to search on and "
+            f"{data.info.test_images:,} to test, archsearch {plain(data.info.version)}, seed {data.info.seed}:",
             "",
-            "```",
-            data.command,
-            "```",
+            fenced(data.command),
         ]
     )
 
@@ -71,7 +72,7 @@ def _ranking(data: ReportData) -> Iterator[str]:
                 percent(row.score, row.standard_error, decimals) + level,
                 f"{row.parameters:,}",
                 f"{row.flops:,}" if row.flops else "–",
-                f"`{cell(row.architecture)}`",
+                code(row.architecture),
             ]
         )
     if len(data.ranking) > ROWS:
@@ -84,6 +85,25 @@ def line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def cell(text: str) -> str:
-    """Text as it can stand in a table."""
-    return text.replace("|", "\\|")
+def plain(text: object) -> str:
+    """Somebody's words as they can stand in Markdown and its tables, where HTML and formatting would have effect."""
+    words = escape(printable(" ".join(str(text).split())), quote=False)
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", words)
+
+
+def code(text: str) -> str:
+    """Somebody's words as code within a line or a table, whatever they hold."""
+    words = printable(" ".join(text.split())).replace("|", "\\|")
+    marks = "`" * (_longest_run(words) + 1)
+    return f"{marks}{words}{marks}" if "`" not in words else f"{marks} {words} {marks}"
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Somebody's text as a block of code, whatever it holds."""
+    marks = "`" * max(3, _longest_run(text) + 1)
+    inside = printable(text, kept="\n\t").rstrip()
+    return f"{marks}{language}\n{inside}\n{marks}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

@@ -64,3 +64,12 @@ def test_a_study_s_note_has_the_answer_and_the_space() -> None:
     text = study_note("digits", collect(info(), search(3), None, PLAN), "name: digits\n")
     assert text.startswith("## digits\n")
     assert text.endswith("### The space\n\n```yaml\nname: digits\n```\n")
+
+
+def test_nothing_from_elsewhere_has_an_effect_in_a_note() -> None:
+    hostile = "<img src=x onerror=alert(1)> ![a](http://evil) `b`"
+    said = r"&lt;img src=x onerror=alert(1)&gt; !\[a\](http://evil) \`b\`."
+    assert said in trial_note(record(state="failed", reason=hostile))
+    text = study_note(hostile, collect(info(data=hostile), search(3), None, PLAN), "name: a\n```\n# <script>\n")
+    assert "<img" not in text.split("```")[0]
+    assert text.endswith("````yaml\nname: a\n```\n# <script>\n````\n")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.errors import InputError
 from archsearch.export.description import ENTRY, Description, from_json, pack, unpack
 
 DESCRIBED = Description(("zero", "<b>ett</b>", "två"), 28, 28, 1, study="digits", trial=3, version="0.1.0")
@@ -12,6 +13,33 @@ def test_json_and_back() -> None:
     assert from_json(DESCRIBED.to_json()) == DESCRIBED
     with pytest.raises(TypeError):
         from_json('{"classes": ["a"], "unknown": 1}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"classes": ["a", "b"], "height": "8", "width": 8, "channels": 1}',
+        '{"classes": ["a", "b"], "height": 8, "width": -8, "channels": 1}',
+        '{"classes": ["a", "b"], "height": 8, "width": 8, "channels": 0}',
+        '{"classes": ["a", 1], "height": 8, "width": 8, "channels": 1}',
+        '{"classes": ["a", ["b"]], "height": 8, "width": 8, "channels": 1}',
+        '{"classes": ["a", "\\u001b[31m"], "height": 8, "width": 8, "channels": 1}',
+        '{"classes": ["a", "b"], "height": 8, "width": 8, "channels": 1, "study": "a\\nb"}',
+        '{"classes": ["a", "b"], "height": 8',
+    ],
+)
+def test_what_is_no_description(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whoever reads the file says what it is about
+        from_json(text)
+
+
+def test_a_description_that_is_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(ENTRY, "w") as file:
+        for _ in range(200):
+            file.write(bytes(10**7))
+    with pytest.raises(InputError, match=r"MB that unpack to 2\.0 GB, which is not done"):
+        unpack(path)
 
 
 def test_what_it_takes_in_words() -> None:

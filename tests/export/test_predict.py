@@ -46,6 +46,14 @@ def test_files_keep_their_order_and_what_cannot_be_read_its_place(tmp_path: Path
     assert third.probabilities["dark"] == pytest.approx(0.8)
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names cannot be there")
+def test_names_of_files_are_told_as_they_can_be_shown(tmp_path: Path) -> None:
+    file = picture(tmp_path / "\x1b[31m\udcff.png", 255)
+    (found,) = predictions(MODEL, [file])
+    assert isinstance(found, Prediction)
+    assert found.file == f"{tmp_path}/\\x1b[31m\\udcff.png"
+
+
 def test_csv_and_json(tmp_path: Path) -> None:
     damaged = Unreadable("b.png", "damaged")
     found: list[Prediction | Unreadable] = [Prediction("a.png", {"dark": 0.25, NAMES[1]: 0.75}), damaged]

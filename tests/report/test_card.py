@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from report_studies import PLAN, info, search, winner_of
 
-from archsearch.report.card import card, plain
+from archsearch.report.card import card
 from archsearch.report.collect import collect
 from archsearch.report.data import ReportData
+from archsearch.report.markdown import plain
 from archsearch.report.stress import StressReport, stress_sentence
 from archsearch.report.verdict import judge
 from archsearch.search.certificate import Certificate, Exports

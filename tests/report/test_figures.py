@@ -1,20 +1,29 @@
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 from report_studies import EPOCHS, info, search, winner_of
 
 from archsearch.report.collect import collect
 from archsearch.report.figures import (
     best_so_far,
+    confusion,
+    importances,
     known_costs,
     learning_curves,
     parallel,
+    races,
     score_against,
+    slice_of,
     story,
     timeline,
 )
 from archsearch.report.story import Story, StoryStep
+from archsearch.report.verdict import judge
 from archsearch.search.parameters import Parameter
 from archsearch.search.record import ranking
 
@@ -134,3 +143,31 @@ def test_the_waterfall_ends_at_the_winner_and_leaves_out_what_was_not_run() -> N
     (bars,) = story(Story(winner=1, epochs=2, steps=tuple(steps))).data
     assert list(bars.x) == ["baseline", "width + depth", "augmentation", "winner"]
     assert list(bars.y) == pytest.approx([0.9, 0.03, -0.01, 0.92])
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every text in a figure."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for item in node.values():
+            yield from texts(item)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from texts(item)
+
+
+def test_a_name_has_no_effect_in_a_figure() -> None:
+    """Plotly makes links of `<a href=…>` in any label."""
+    name = '<a href="https://evil.example">cat</a>'
+    parameter = Parameter(name=name, importance=0.1, log=False, options=(name, "b"), values={0: name, 1: "b"})
+    probabilities = np.eye(10, dtype=np.float32)[[1, 1, 2, 3]]
+    verdict = judge(np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 2, 3], np.int32), probabilities)
+    kept = search(3)
+    data = collect(info(classes=(name, *"123456789")), kept, winner_of(ranking(kept)[0]), None, verdict)
+    data = data.model_copy(update={"parameters": (parameter,)})
+    figures = (races({name: data}), importances(data), slice_of(data, parameter), parallel(data), confusion(data))
+    for figure in figures:
+        found = list(texts(json.loads(figure.to_json())))
+        assert any("&lt;a href" in text for text in found)
+        assert not any("<a" in text for text in found)
