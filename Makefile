@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled bytecode every TensorFlow import takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: search test soak check format docs benchmark benchmark-short clean
+.PHONY: search test fuzz soak check format docs benchmark benchmark-short clean
 
 search: .venv/installed
 	$(BIN)/archsearch search search_spaces/digits.yaml --data digits --time 2m --out reports/digits
@@ -19,6 +19,10 @@ MINUTES ?= 60
 STORAGE ?= file
 soak: .venv/installed-dev
 	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) --storage $(STORAGE) $(if $(SEED),--seed $(SEED))
+
+# A hundred thousand inputs for each of the tests that `make test` tries a few hundred of; some hours.
+fuzz: .venv/installed-dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz -n 2
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
