@@ -1,6 +1,7 @@
 """Readers of images that come as arrays: scikit-learn's digits, Keras's named sets, .npz files."""
 
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ def read_npz(name: str, size: int | None) -> Contents:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not a .npz archive, or one cut short; expected what numpy.savez_compressed writes")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):  # of headers by Python 2
             found = {name.removesuffix(".npy") for name in archive.namelist()}
             layout = next((names for names in NPZ_LAYOUTS if found.issuperset(names)), None)
             if layout is None or len(found & {"x_test", "y_test"}) == 1:

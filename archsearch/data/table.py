@@ -113,7 +113,7 @@ def _bad_cell(path: Path, options: dict[str, Any], titles: list[str] | None) -> 
                 row, column = wrong[0].tolist()
                 cell = chunk.iloc[row, column]
                 line = chunk.index[row] + 1 + options["skiprows"]
-                title = f" ('{titles[column]}')" if titles else ""
+                title = f" ('{titles[column]}')" if titles and column < len(titles) else ""
                 found = repr(cell) if isinstance(cell, str) else "nothing"
                 return DataError(
                     f"{path}: row {line}, column {column + 1}{title}: found {found}, expected a number "

@@ -71,7 +71,9 @@ class Draft:
                 name = path[:depth]
                 break
         called = plain_name(name[:-1] if at_key and name == path else name)
-        self.problems.append(self.source.problem(path, message, at_key=at_key, name=called))
+        problem = self.source.problem(path, message, at_key=at_key, name=called)
+        if problem not in self.problems:  # an empty list lacks both of its ends
+            self.problems.append(problem)
 
     def remove(self, path: Path) -> None:
         """Takes what stands at `path` out of the schema."""

@@ -134,3 +134,9 @@ def test_paths_are_not_followed(path: Path, cache: Path) -> None:
     path.write_text("label,a,b,c,d\n1,../../etc/passwd,2,3,4\n")
     with pytest.raises(DataError, match=r"found '\.\./\.\./etc/passwd', expected a number"):
         load_data(path, cache=cache)
+
+
+def test_a_bad_cell_beyond_the_header(path: Path, cache: Path) -> None:
+    path.write_text("label,a\n0,0,x\n")
+    with pytest.raises(DataError, match="row 2, column 3: found 'x', expected a number"):
+        load_data(path, cache=cache)

@@ -4,6 +4,7 @@
 """
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,32 +45,30 @@ def no_hanging() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-_ODD = st.sampled_from(
-    [b"\0", b"\xff", b"\x7f", b"\x80", b"\n", b"\r", b'"', b"'", b",", b"-", b"9", b"\xff" * 4, b"\0" * 4]
-)
-_PIECE = _ODD | st.binary(max_size=8)
+ODD = (b"\0", b"\xff", b"\x7f", b"\x80", b"\n", b"\r", b'"', b"'", b",", b"-", b"9", b"\xff" * 4, b"\0" * 4)
+SEEDS = st.integers(0, 2**48)
 
 
-@st.composite
-def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
-    """`whole` with up to six changes: bytes replaced, put in, left out, doubled or moved, or its end cut off."""
-    for _ in range(draw(st.integers(1, 6))):
-        size = len(whole)
-        at = draw(st.integers(0, size))
-        until = min(size, at + draw(st.integers(0, 12)))
-        match draw(st.integers(0, 6)):
-            case 0 | 1:
-                piece = draw(_PIECE)
-                whole = whole[:at] + piece + whole[at + len(piece) :]
-            case 2:
-                whole = whole[:at] + draw(_PIECE) + whole[at:]
-            case 3:
-                whole = whole[:at] + whole[until:]
-            case 4:
-                whole = whole[:until] + whole[at:until] * draw(st.integers(1, 20)) + whole[until:]
-            case 5:
-                to = draw(st.integers(0, size))
-                whole = whole[:to] + whole[at:until] + whole[to:]
-            case _:
+def spoilt(whole: bytes, seed: int) -> bytes:
+    """`whole` with a few changes: bytes replaced, put in, left out, doubled or moved, or its end cut off."""
+    chance = random.Random(seed)
+    for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
+        at, to = chance.randrange(len(whole) + 1), chance.randrange(len(whole) + 1)
+        until = at + chance.randrange(1, 12)
+        piece = chance.choice((*ODD, chance.randbytes(1), chance.randbytes(1), chance.randbytes(3), whole[to : to + 5]))
+        match chance.randrange(12):
+            case 0:
                 whole = whole[:at]
+            case 1 | 2:
+                whole = whole[:at] + whole[until:]
+            case 3 | 4:
+                whole = whole[:at] + piece + whole[at:]
+            case 5:
+                whole = whole[:until] + whole[at:until] * chance.randrange(1, 20) + whole[until:]
+            case 6 if whole:
+                changed = bytearray(whole)
+                changed[at % len(whole)] ^= 1 << chance.randrange(8)
+                whole = bytes(changed)
+            case _:
+                whole = whole[:at] + piece + whole[at + len(piece) :]
     return whole

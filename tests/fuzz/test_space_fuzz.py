@@ -1,13 +1,17 @@
 """Whatever is done to a space file: it is a space whose candidates can be drawn, or all of its problems are said."""
 
+import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fuzzing import fuzzed, no_hanging, spoilt
+from fuzzing import SEEDS, fuzzed, no_hanging, spoilt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +20,11 @@ from archsearch.space.architecture import Task
 from archsearch.space.check import check_space
 from archsearch.space.load import Space, parse_space
 from archsearch.space.sample import RandomChooser, sample
+from archsearch.space.source import parse_source
 
 ROOT = Path(__file__).parents[2]
 FILES = [*sorted((ROOT / "search_spaces").glob("*.yaml")), *sorted((ROOT / "tests" / "bad_spaces").glob("*.yaml"))]
+CONTENTS = [file.read_bytes() for file in FILES]
 TEXTS = {file: file.read_text(encoding="utf-8") for file in FILES}
 TASK = Task(height=12, width=10, channels=3, classes=4)
 
@@ -33,10 +39,28 @@ NASTY = ("= stage", "= 2 ** stage", "= 9**9**9", "= block", "- ", ": ", "\n", "\
 REPLACEMENTS = (*ODD.split(), *NASTY)
 
 
+VALUES: tuple[Any, ...] = (None, True, 0, -1, 0.5, 1e300, 10**30, "", "= stage", "= 2 ** stage", "= width", "= 1 / 0", [], {}, [1, 2])
+
+
+@cache
+def _data(file: Path) -> Any:
+    try:
+        return parse_source(TEXTS[file], str(file)).data
+    except SpaceError:
+        return {}
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    yield node
+    if isinstance(node, dict | list):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _parts(part)
+
+
 def mutated(text: str, seed: int) -> str:
-    """`text` with up to six tokens or lines left out, doubled, moved, or replaced."""
+    """`text` with a few tokens or lines left out, doubled, moved, or replaced."""
     generator = random.Random(seed)
-    for _ in range(generator.randint(1, 6)):
+    for _ in range(generator.choice((1, 1, 2, 3, 6))):
         parts = TOKEN.findall(text) if generator.random() < 0.7 else text.splitlines(keepends=True)
         if not parts:
             break
@@ -46,6 +70,33 @@ def mutated(text: str, seed: int) -> str:
         parts[place] = generator.choice(["", parts[place] * 2, parts[place] + other, other, other])
         text = "".join(parts)
     return text
+
+
+PARTS = [part for file in FILES for part in _parts(_data(file))]
+"""Everything that stands anywhere in a file: mappings, lists, numbers and names."""
+
+
+def revalued(file: Path, seed: int) -> Any:
+    """What a file says, with a few of its parts taken out, or replaced by something that stands elsewhere."""
+    generator = random.Random(seed)
+    data = deepcopy(_data(file))
+    for _ in range(generator.choice((1, 1, 2, 3, 5))):
+        homes = [part for part in _parts(data) if isinstance(part, dict | list) and part]
+        if not homes:
+            break
+        home = generator.choice(homes)
+        key = generator.choice(list(home) if isinstance(home, dict) else range(len(home)))
+        other = deepcopy(generator.choice((generator.choice(PARTS), generator.choice(WORDS), generator.choice(VALUES))))
+        match generator.randrange(6):
+            case 0:
+                del home[key]
+            case 1 if isinstance(home, dict):
+                home[generator.choice(WORDS)] = other
+            case 1 if isinstance(home, list):
+                home.insert(key, other)
+            case _:
+                home[key] = other
+    return data
 
 
 def looked_at(problems: Sequence[Problem]) -> None:
@@ -62,7 +113,7 @@ def drawn_from(space: Space, seed: int) -> None:
 
 
 @fuzzed
-@given(file=st.sampled_from(FILES), seed=st.integers(0, 2**32))
+@given(file=st.sampled_from(FILES), seed=SEEDS)
 def test_words_and_lines_that_are_changed(file: Path, seed: int) -> None:
     with no_hanging():
         try:
@@ -74,7 +125,20 @@ def test_words_and_lines_that_are_changed(file: Path, seed: int) -> None:
 
 
 @fuzzed
-@given(content=st.sampled_from(FILES).flatmap(lambda file: spoilt(file.read_bytes())) | st.binary(max_size=200))
+@given(file=st.sampled_from(FILES), seed=SEEDS)
+def test_values_that_are_changed(file: Path, seed: int) -> None:
+    """The text stays YAML, as which few of the others get any further."""
+    with no_hanging():
+        try:
+            space = parse_space(json.dumps(revalued(file, seed)), str(file))
+        except SpaceError as error:
+            looked_at(error.problems)
+        else:
+            drawn_from(space, seed)
+
+
+@fuzzed
+@given(content=st.builds(spoilt, st.sampled_from(CONTENTS), SEEDS) | st.binary(max_size=200))
 def test_bytes_that_are_changed(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "spoilt.yaml"
     file.write_bytes(content)
