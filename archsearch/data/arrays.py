@@ -80,17 +80,16 @@ def _bytes_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
     """
     with archive.open(member) as file:
         shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-        there = member.file_size - file.tell()
     if dtype.hasobject:
         raise DataError(
             f"{path}: found a pickled array, which is not opened because unpickling can run any code; "
             "expected plain numbers: images of one shape, and whole numbers as labels"
         )
     wanted = math.prod(shape) * dtype.itemsize
-    if wanted > there or min(shape, default=0) < 0:
+    if wanted > member.file_size or min(shape, default=0) < 0:
         raise DataError(
             f"{path}: {member.filename} says that it has shape {shape}, {wanted:,} bytes, and has "
-            f"{there:,}; write the file again"
+            f"{member.file_size:,} in all; write the file again"
         )
     return wanted
 

@@ -166,10 +166,13 @@ LABELS = header((20,)) + bytes(10) + bytes([1]) * 10
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (header((10**12, 28, 28)), r"x\.npy says that it has shape \(1000000000000, 28, 28\).* bytes, and has 0"),
+        (
+            header((10**12, 28, 28)),
+            r"x\.npy says that it has shape \(1000000000000, 28, 28\).* bytes, and has 128 in all",
+        ),
         (header((-5, 8, 8)), r"shape \(-5, 8, 8\)"),
         (header((2**62, 8, 8)), "says that it has shape"),
-        (header((20, 8, 8)) + bytes(1279), "1,280 bytes, and has 1,279"),
+        (header((20, 8, 8)) + bytes(1279), "expected 1280 bytes got 1279"),
         (header((20,), "|O") + pickle.dumps(print), "found a pickled array, which is not opened"),
         (pickle.dumps(print), "the archive is damaged .the magic string is not correct"),
         (header((1,)).replace(b"(1,)", b"(((("), "the archive is damaged"),

@@ -74,9 +74,7 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-ARRAYS = [
-    npy(array) for array in (PIXELS, PIXELS / 255, np.asfortranarray(PIXELS.astype(">i2")), PIXELS[..., None])
-]
+ARRAYS = [npy(array) for array in (PIXELS, PIXELS / 255, np.asfortranarray(PIXELS.astype(">i2")), PIXELS[..., None])]
 ALL_LABELS = [npy(labels) for labels in (LABELS, LABELS.astype(float), LABELS[:, None].astype(np.uint8), LABELS > 0)]
 
 

@@ -39,7 +39,8 @@ NASTY = ("= stage", "= 2 ** stage", "= 9**9**9", "= block", "- ", ": ", "\n", "\
 REPLACEMENTS = (*ODD.split(), *NASTY)
 
 
-VALUES: tuple[Any, ...] = (None, True, 0, -1, 0.5, 1e300, 10**30, "", "= stage", "= 2 ** stage", "= width", "= 1 / 0", [], {}, [1, 2])
+SIMPLE = (None, True, 0, -1, 0.5, 1e300, 10**30, "")
+VALUES: tuple[Any, ...] = (*SIMPLE, "= stage", "= 2 ** stage", "= width", "= 1 / 0", [], {}, [1, 2])
 
 
 @cache
