@@ -163,7 +163,7 @@ class Faults:
 ALLOWED = {
     "-9": ({"kill coordinator", "stop worker, kill coordinator"}, ""),
     "1 no space": ({"full disk"}, "No space left on device"),
-    "1 retraining": ({"kill worker", "kill server"}, "the process that retrains was killed by SIGKILL"),
+    "1 retraining": ({"kill worker", "kill server"}, "the process that retrains"),
     "1 hung retraining": ({"hang worker"}, "the process that retrains"),
     "2 no database": ({"database restart"}, "postgresql://"),
 }

@@ -22,6 +22,8 @@ from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment,
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
+SERVER_LOST = 255
+"""The exit code that multiprocessing gives to a child whose server can no longer say how it ended."""
 PAUSES = (0.0, 0.1, 1.0)
 """Seconds to wait before a server that has died is asked again: a large process takes a moment to end."""
 
@@ -110,7 +112,8 @@ def how_ended(process: BaseProcess) -> str:
     """How a child that has ended did so, as the end of a sentence: with an exit code, or killed by a signal."""
     code = process.exitcode or 0
     if code >= 0:
-        return f"ended with exit code {code}"
+        lost = ", as it does when the server that it was forked from is killed" if code == SERVER_LOST else ""
+        return f"ended with exit code {code}{lost}"
     hint = "; out of memory is the usual reason" if code == -signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
