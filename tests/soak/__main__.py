@@ -146,8 +146,7 @@ class Soak:
             lines = run.err.strip().splitlines()
             self._say(f"ended with {run.code}, {explained(run) or 'UNEXPLAINED'}: {lines[-1][:160] if lines else ''}")
         # What was full or away for it is no concern of the next one.
-        if run.code in (1, 2):
-            self.faults.undo_all()
+        self.faults.undo_all()
         return run.code == 0
 
     def _say(self, what: str) -> None:
