@@ -41,7 +41,7 @@ def read_csv(name: str, size: int | None) -> Contents:
     # float32 halves the memory and holds every pixel exactly, but not every label.
     types: dict[int, type[np.floating]] = defaultdict(lambda: np.float32, {label: np.float64})
     try:
-        with _parsing(path):
+        with _parsing(path), np.errstate(over="ignore"):  # infinite is too large for a pixel, too
             frame = pd.read_csv(path, dtype=types, **options)
     except ValueError as error:
         raise _bad_cell(path, options, first if header else None) or DataError(f"{path}: {error}") from error

@@ -196,6 +196,8 @@ class Draft:
 
     def _unknown_key(self, detail: ErrorDetails, path: Path, keys: dict[int, tuple[str, ...]]) -> None:
         parent, name = self._at(path[:-1]), str(path[-1])
+        if not _has(parent, path[-1]):  # it went with what was said before
+            return
         allowed = keys[id(parent)] if id(parent) in keys else KEYS[str(detail["loc"][-2])]
         if len(path) == 1:
             allowed = (*allowed, EXTENDS)

@@ -140,3 +140,10 @@ def test_a_bad_cell_beyond_the_header(path: Path, cache: Path) -> None:
     path.write_text("label,a\n0,0,x\n")
     with pytest.raises(DataError, match="row 2, column 3: found 'x', expected a number"):
         load_data(path, cache=cache)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_that_is_too_large(path: Path, cache: Path) -> None:
+    path.write_text("label,a\n0,1e300\n1,2\n")
+    with pytest.raises(DataError, match="pixels: found pixels from 2 to inf; expected"):
+        load_data(path, cache=cache)

@@ -118,7 +118,7 @@ def pythons(text: str, names: dict[str, Number]) -> Number | str:
     functions = {"min": min, "max": max, "round": round, "floor": math.floor, "ceil": math.ceil}
     try:
         found: Number = eval(text, {"__builtins__": {}} | functions | names)
-    except (ArithmeticError, TypeError) as error:  # a TypeError is what becomes of a complex number
+    except (ArithmeticError, TypeError, ValueError) as error:  # of what became of a complex number, or is none
         return type(error).__name__
     return int(found) if isinstance(found, bool) else found
 
