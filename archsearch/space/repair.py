@@ -47,7 +47,8 @@ class Draft:
         self._cuts: set[Path] = set()
         self._renamed: set[Path] = set()
         for path in sorted(source.spoilt, key=len):
-            self._cut(path)
+            if not path or _has(self._at(path[:-1]), path[-1]):  # else its section is here again, without it
+                self._cut(path)
         self._validate()
         self._check_names()
         self._check_cycles()
