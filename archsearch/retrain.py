@@ -23,7 +23,7 @@ from archsearch.files import sync, write_whole
 from archsearch.report.verdict import judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.config import cores
-from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
+from archsearch.search.executors.processes import configure_tensorflow, end, how_ended, start
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo
 from archsearch.search.provenance import versions
 from archsearch.search.record import TrialRecord
@@ -108,8 +108,7 @@ def retrain(
     try:
         done = _follow(connection, on_point, interrupted, until)
     finally:
-        process.kill()
-        process.join()
+        end(process)
         connection.close()
         if not isinstance(done, _Done):
             shutil.rmtree(beside, ignore_errors=True)

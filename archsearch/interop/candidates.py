@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from pathlib import Path
 from archsearch.errors import InputError, TrialError
 from archsearch.search.candidates import Drawn
 from archsearch.search.config import BATCH_SIZE, EPOCHS
-from archsearch.search.executors.processes import configure_tensorflow, how_ended, start
+from archsearch.search.executors.processes import EXIT_SECONDS, configure_tensorflow, end, how_ended, start
 from archsearch.space.architecture import Task
 from archsearch.space.code import trust
 from archsearch.space.cost import Cost
@@ -27,6 +28,7 @@ from archsearch.training.environment import stderr_to
 
 Answer = Callable[[Question], Scalar]
 
+POLL_SECONDS = 0.25
 BUILD_SECONDS = 300.0
 """A `build(hp)` that neither asks nor ends for so long hangs."""
 
@@ -72,14 +74,14 @@ class HyperCandidates:
         self.most_epochs = float(recipe.epochs)
         self.baseline = point
 
-    def draw(self, chooser: Chooser, epochs: float | None = None) -> Drawn:
+    def draw(self, chooser: Chooser, epochs: float | None = None, ended: Callable[[], bool] = lambda: False) -> Drawn:
         """One candidate; built to learn what it asks for, unless the same answers have been given before.
 
         Raises:
-            TrialError: `build` raised something, or its model does not suit the task.
+            TrialError: `build` raised something, hangs, or was ended, or its model does not suit the task.
         """
         recording = RecordingChooser(chooser)
-        return self._drawn(self._build(lambda question: _answered(question, recording)))
+        return self._drawn(self._build(lambda question: _answered(question, recording), ended))
 
     def typical_work(self) -> float:
         """1.0: nothing is known of how long a user's models train."""
@@ -89,8 +91,8 @@ class HyperCandidates:
         candidate = HyperCandidate(code=self._reference, task=self._task, values=built.values, recipe=self._recipe)
         return Drawn(candidate, candidate.digest, Cost(parameters=built.parameters, flops=0, activation_bytes=0))
 
-    def _build(self, answer: Answer) -> Built:
-        said = self._foreseen(answer) or self._told(answer)
+    def _build(self, answer: Answer, ended: Callable[[], bool] = lambda: False) -> Built:
+        said = self._foreseen(answer) or self._told(answer, ended)
         if isinstance(said, Refused):
             raise TrialError(said.reason) if said.usable else InputError(said.reason)
         return said
@@ -102,27 +104,36 @@ class HyperCandidates:
             answers += (answer(known),)
         return known
 
-    def _told(self, answer: Answer) -> Built | Refused:
+    def _told(self, answer: Answer, ended: Callable[[], bool]) -> Built | Refused:
         """Has a process build, and answers it."""
         arguments = (self._folder, self._reference, self._task, self._recipe)
         process, ours = start(_build, arguments, "archsearch-draw")
         answers: tuple[Scalar, ...] = ()
         try:
-            while ours.poll(BUILD_SECONDS):
+            while _is_heard(ours, ended):
                 said: Question | Built | Refused = ours.recv()
                 self._known[answers] = said
                 if isinstance(said, Built | Refused):
                     return said
                 answers += (answer(said),)
                 ours.send(answers[-1])
+            if ended():
+                raise TrialError("build(hp) had not ended when the search did")
             raise TrialError(f"build(hp) has not ended for {BUILD_SECONDS:.0f} seconds")
         except (EOFError, OSError) as error:
-            process.join()
+            end(process, EXIT_SECONDS)
             raise TrialError(f"the process that builds {how_ended(process)}") from error
         finally:
-            process.kill()
-            process.join()
+            end(process)
             ours.close()
+
+
+def _is_heard(connection: Connection, ended: Callable[[], bool]) -> bool:
+    """Waits until something is said; False if that takes too long, or the search has ended."""
+    until = time.monotonic() + BUILD_SECONDS
+    while not (heard := connection.poll(POLL_SECONDS)) and time.monotonic() < until and not ended():
+        pass
+    return heard
 
 
 def _answered(question: Question, chooser: Chooser) -> Scalar:

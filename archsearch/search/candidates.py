@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,12 +82,13 @@ class Candidates(Protocol):
     def typical_work(self) -> float:
         """The `work` of a typical candidate."""
 
-    def draw(self, chooser: Chooser, epochs: float | None) -> Drawn:
+    def draw(self, chooser: Chooser, epochs: float | None = None, ended: Callable[[], bool] = lambda: False) -> Drawn:
         """One candidate.
 
         Args:
             chooser: Who decides.
             epochs: How long it trains, if that is planned; None if the candidates say it themselves.
+            ended: Asked a few times a second if it takes longer than that; True ends it.
 
         Raises:
             TrialError: What was chosen gives none.
@@ -116,8 +117,8 @@ class SpaceCandidates:
         """What the file says is tried first."""
         return baseline_point(self._space, self._task)
 
-    def draw(self, chooser: Chooser, epochs: float | None) -> Drawn:
-        """One candidate, sampled (`space.sample`)."""
+    def draw(self, chooser: Chooser, epochs: float | None = None, ended: Callable[[], bool] = lambda: False) -> Drawn:
+        """One candidate, sampled (`space.sample`), which takes a moment."""
         candidate = sample(self._space, chooser, self._task)
         if epochs is not None:
             candidate = candidate.trained_for(epochs)
@@ -130,7 +131,7 @@ class SpaceCandidates:
         drawn = []
         for _ in range(TYPICAL_DRAWS):
             with contextlib.suppress(TrialError):
-                drawn.append(self.draw(chooser, None))
+                drawn.append(self.draw(chooser))
         kept = [d.work for d in drawn if all(getattr(d.size, name) <= most for name, most in self.limits.items())]
         return median(kept or [d.work for d in drawn] or [1.0])
 

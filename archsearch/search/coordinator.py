@@ -39,6 +39,8 @@ MOST_FAILURES_ON_END = 10
 MOST_SLOW_DRAWS = 20
 """So many candidates on end that are too slow for the time that is left, and it is as good as spent."""
 POLL_SECONDS = 0.25
+PROBE_SHARE = 1 / 4
+"""Of the time that is left, which a probe that hangs may take."""
 TOO_SLOW = "too slow to be finished and retrained in the time that is left"
 PLANNED_AGAIN: tuple[State, str] = ("interrupted", "planned again")
 """A trial's end, even if it has run all its folds: those after it train for other epochs."""
@@ -153,10 +155,8 @@ class Coordinator:
         else:
             pace = None
             if self.budget.seconds is not None:
-                held_out = images.folds[0]
-                pace = probe(
-                    self.candidates, images.path, held_out, images.count, self.seed, self.executor, self.interrupted
-                )
+                until = time.monotonic() + PROBE_SHARE * (self.budget.seconds - spent())
+                pace = probe(self.candidates, images, self.seed, self.executor, self.interrupted, until)
             self._planner.begin(pace)
             if pace is None and self.interrupted():
                 return  # in the probe: what was planned without its pace is not worth keeping
@@ -293,7 +293,7 @@ class Coordinator:
         """Draws one candidate, and trains it if it is worth it."""
         trial, retried = self._ledger.ask()
         try:
-            drawn = self.candidates.draw(OptunaChooser(trial), self._plan.epochs)
+            drawn = self.candidates.draw(OptunaChooser(trial), self._plan.epochs, self._is_over_meanwhile)
         except TrialError as error:
             logger.warning("trial %d: %s", trial.number, error)
             self._ledger.give_up(trial, str(error))
@@ -317,6 +317,11 @@ class Coordinator:
         else:
             self._draws_in_vain = self._slow_draws = 0
             self._submit_if_it_fits(trial.number)
+
+    def _is_over_meanwhile(self) -> bool:
+        """Asked while a HyperModel builds for long: whether that is to end; others go on hearing from us."""
+        self.company.beat(self._running.values())
+        return bool(self._over())
 
     def _confirm(self, finalist: TrialRecord) -> None:
         """Runs a finalist again, with a fresh seed and for as long as the winner will train."""

@@ -1,14 +1,12 @@
 """How fast this machine trains on this data: the baseline, for a second or two, on all workers at once."""
 
+import time
 from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from archsearch.search.budget import Pace, learn_pace
 from archsearch.search.candidates import Candidates
 from archsearch.search.executors.base import Executor
+from archsearch.search.images import SearchImages
 from archsearch.search.record import TrialRecord
 from archsearch.space.code import trusted_folder
 from archsearch.space.hyper import HyperCandidate
@@ -29,29 +27,27 @@ POLL_SECONDS = 0.25
 
 def probe(
     candidates: Candidates,
-    images: Path,
-    held_out: NDArray[np.int32],
-    count: int,
+    images: SearchImages,
     seed: int,
     executor: Executor,
     interrupted: Callable[[], bool],
+    until: float,
 ) -> Pace | None:
     """Trains the baseline on a few batches, on every worker at the same time: they share a memory and a clock rate.
 
     Args:
         candidates: Where the baseline comes from.
-        images: Folder of the training images.
-        held_out: A fold's validation images, (n,) int32.
-        count: Of all training images.
+        images: What to train on.
         seed: Of the training.
         executor: Where to train.
         interrupted: Asked a few times a second; True ends it.
+        until: When what has not ended is ended, by `time.monotonic`.
 
     Returns:
         The pace; None if it could not be measured.
     """
-    scored = held_out[:SCORED]
-    training = count - len(scored)
+    scored = images.folds[0][:SCORED]
+    training = images.count - len(scored)
     unit = candidates.draw(FixedChooser(candidates.baseline), 1.0)
     epochs = max(PROBE_SECONDS / (unit.work * training), LEAST_STEPS * BATCH / training)
     if isinstance(unit.candidate, HyperCandidate):
@@ -62,9 +58,12 @@ def probe(
         records[number] = TrialRecord(
             number=number, candidate=drawn.candidate, digest=drawn.digest, work=drawn.work, parameters=0, flops=0
         )
-        executor.submit(TrialJob(number, drawn.candidate, images, (scored,), POINTS, seed, code=trusted_folder()))
+        executor.submit(TrialJob(number, drawn.candidate, images.path, (scored,), POINTS, seed, code=trusted_folder()))
     running = set(records)
     while running and not interrupted():
+        if time.monotonic() > until:
+            for number in running:
+                executor.stop(number)
         for event in executor.events(POLL_SECONDS):
             if isinstance(event, Report):
                 reports = (*records[event.trial].reports, event)

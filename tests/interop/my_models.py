@@ -1,5 +1,6 @@
 """HyperModels as KerasTuner's guides write them, for real searches: nothing in here knows of archsearch."""
 
+import time
 from typing import Any
 
 import keras
@@ -123,6 +124,15 @@ class Breaks(keras_tuner.HyperModel):
         if hp.Choice("depth", [1, 2, 3]) > 1:
             raise RuntimeError("too deep")
         return build_model(hp)
+
+
+class BuildsForEver(keras_tuner.HyperModel):
+    """With all but its defaults."""
+
+    def build(self, hp: Any) -> keras.Model:
+        while hp.Int("units", 8, 4096) > 8:
+            time.sleep(0.1)
+        return own_layer(hp)
 
 
 class NeverBuilds(keras_tuner.HyperModel):

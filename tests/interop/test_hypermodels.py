@@ -18,12 +18,12 @@ from spaces import SMALL
 from archsearch import retrain as retraining
 from archsearch.data.sources import load_data
 from archsearch.errors import InputError, SearchError, StudyError, TrialError
-from archsearch.interop.candidates import HyperCandidates
+from archsearch.interop.candidates import BUILD_SECONDS, HyperCandidates
 from archsearch.interop.kerastuner import hypermodel
 from archsearch.launch import run_search
 from archsearch.search.config import SearchConfig
 from archsearch.search.objectives import mean_latency
-from archsearch.search.record import TrialRecord
+from archsearch.search.record import UNDRAWN, TrialRecord
 from archsearch.search.storage import open_study
 from archsearch.space import code
 from archsearch.space.architecture import Task
@@ -221,6 +221,21 @@ def test_values_that_do_not_build_cost_a_trial() -> None:
     drawn = candidates.draw(FixedChooser(candidates.baseline))
     assert isinstance(drawn.candidate, HyperCandidate)
     assert drawn.candidate.values == candidates.baseline
+
+
+def test_a_build_that_hangs_lasts_no_longer_than_the_search(shared_cache: Path, tmp_path: Path) -> None:
+    study = Study(tmp_path / "study")
+    told = config("BuildsForEver", study.path, trials=2)
+
+    def second_is_drawn() -> bool:
+        return study.folder.info.is_file() and len(open_study(study.folder).get_trials()) == 2
+
+    began = time.monotonic()
+    _, ended = run_search(replace(told, workers=1), interrupted=second_is_drawn)
+    assert ended == "interrupted"
+    assert time.monotonic() - began < BUILD_SECONDS / 2
+    undrawn = [trial.user_attrs.get(UNDRAWN) for trial in open_study(study.folder).get_trials()]
+    assert undrawn == [None, "build(hp) had not ended when the search did"]
 
 
 # The way back ---------------------------------------------------------------------------------------------------------

@@ -130,6 +130,32 @@ def test_a_killed_server_loses_its_jobs_and_the_next_ones_get_another(splits: Sp
     assert server_of(os.getpid()) != before
 
 
+def test_a_stopped_server_is_killed_and_replaced(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "ANSWER_SECONDS", 2)
+    executor = LocalExecutor(2)
+    executor.submit(job(splits, 1, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    server, (worker,) = server_of(os.getpid()), workers_of(os.getpid())
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    *_, lost = until_over(executor, 1)
+    assert isinstance(lost, Outcome)
+    assert lost.cause == "worker lost"
+    executor.submit(job(splits, 2, epochs=10_000))
+    while not executor.events(1.0):
+        pass
+    after = server_of(os.getpid())
+    assert after not in (None, server)
+    os.kill(after, signal.SIGSTOP)
+    executor.submit(job(splits, 3))
+    outcomes = {event.trial: event for event in until_over(executor, 2) if isinstance(event, Outcome)}
+    executor.close()
+    assert (outcomes[2].state, outcomes[2].cause) == ("failed", "worker lost")
+    assert outcomes[3].state == "finished"
+
+
 @pytest.mark.parametrize("how", ["trains", "hangs", "is stopped"])
 def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path, how: str) -> None:
     script = tmp_path / "coordinator.py"

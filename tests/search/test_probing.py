@@ -1,3 +1,4 @@
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ from spaces import SMALL
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import make_splits
+from archsearch.search import probing
 from archsearch.search.budget import Pace, image_seconds
 from archsearch.search.candidates import SpaceCandidates
+from archsearch.search.executors.base import Executor
 from archsearch.search.executors.local import LocalExecutor
+from archsearch.search.images import SearchImages
 from archsearch.search.probing import BATCH, LEAST_STEPS, MOST_SECONDS, PROBE_SECONDS, probe
 from archsearch.search.record import TrialRecord
 from archsearch.space.architecture import Task
@@ -29,15 +33,15 @@ BASELINE = CANDIDATES.draw(FixedChooser(CANDIDATES.baseline), 1.0)
 HELD_OUT = np.arange(300, dtype=np.int32)
 
 
-def probed(executor: ScriptedExecutor, **changes: Any) -> Pace | None:
+def probed(executor: Executor, **changes: Any) -> Pace | None:
     fields: dict[str, Any] = {
-        "images": Path("images"),
-        "held_out": HELD_OUT,
-        "count": IMAGES,
+        "candidates": CANDIDATES,
+        "images": SearchImages(Path("images"), IMAGES, (HELD_OUT,), test=300),
         "seed": 3,
         "interrupted": lambda: False,
+        "until": inf,
     }
-    return probe(CANDIDATES, executor=executor, **(fields | changes))
+    return probe(executor=executor, **(fields | changes))
 
 
 def always(job: TrialJob, fold: int, share: float) -> float:
@@ -74,7 +78,7 @@ def test_a_slow_machine_is_not_probed_for_long() -> None:
 
 def test_a_few_steps_are_trained_at_least() -> None:
     executor = ScriptedExecutor(always)
-    probe(LARGE, Path("images"), HELD_OUT, count=400, seed=3, executor=executor, interrupted=lambda: False)
+    probed(executor, candidates=LARGE, images=SearchImages(Path("images"), 400, (HELD_OUT,), test=100))
     assert executor.submitted[0].candidate.recipe.epochs * 400 >= LEAST_STEPS * BATCH
 
 
@@ -84,6 +88,15 @@ def test_it_ends_when_it_is_told_to() -> None:
     executor = ScriptedExecutor(always, image_seconds=lambda job: 10.0, clock=clock)
     assert probed(executor, interrupted=lambda: clock.now > began + 1) is None
     assert clock.now - began < 2
+
+
+def test_a_probe_that_hangs_is_over_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    began = clock.now
+    monkeypatch.setattr(probing, "time", clock)
+    executor = ScriptedExecutor(always, workers=2, start_seconds=1000.0, clock=clock)
+    assert probed(executor, until=began + 20) is None
+    assert clock.now - began < 22
 
 
 def test_a_baseline_that_breaks_teaches_nothing() -> None:
@@ -96,7 +109,8 @@ def test_a_real_probe_is_about_right() -> None:
     splits = make_splits(load_data("digits"), folds=5, seed=0)
     executor = LocalExecutor(2)
     try:
-        found = probe(CANDIDATES, splits.train.path, splits.folds[0], len(splits.train), 0, executor, lambda: False)
+        images = SearchImages(splits.train.path, len(splits.train), splits.folds, len(splits.test))
+        found = probed(executor, images=images)
         drawn = CANDIDATES.draw(FixedChooser(CANDIDATES.baseline), 20.0)
         for trial in range(2):
             points = (0.25, 0.5, 0.75, 1.0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from archsearch.files import scratch
 from archsearch.search.executors.gpus import VISIBLE, least_used
 from archsearch.search.executors.machine import available_memory, out_of_memory_kills
-from archsearch.search.executors.processes import how_ended, start
+from archsearch.search.executors.processes import EXIT_SECONDS, end, how_ended, start
 from archsearch.search.executors.worker import work
 from archsearch.training.environment import stderr_to
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
@@ -40,6 +40,7 @@ class _Worker:
     silent: float = 0.0
     stop_told: float | None = None
     is_stalled: bool = False
+    is_gone: bool = False
     outcome: Outcome | None = None
 
 
@@ -93,11 +94,11 @@ class LocalExecutor:
             worker.silent += min(self._looked - max(before, worker.started), LONGEST_LOOK)
             found += _messages(worker)
             self._end_if_overdue(worker)
-            if worker.outcome is not None or not worker.process.is_alive():
+            if worker.outcome is not None or worker.is_gone or not worker.process.is_alive():
                 found += _messages(worker)
+                # If it has said all, threads that a user's code left in it would keep it.
+                end(worker.process, 0.0 if worker.outcome else EXIT_SECONDS)
                 found.append(worker.outcome or self._lost(trial, worker))
-                worker.process.kill()  # it has said all; threads that a user's code left in it would keep it
-                worker.process.join()
                 worker.connection.close()
                 worker.log.unlink(missing_ok=True)
                 del self._workers[trial]
@@ -114,8 +115,7 @@ class LocalExecutor:
     def close(self) -> None:
         """Kills all workers."""
         for worker in self._workers.values():
-            worker.process.kill()
-            worker.process.join()
+            end(worker.process)
             worker.connection.close()
         self._workers.clear()
         self._logs.cleanup()
@@ -131,7 +131,6 @@ class LocalExecutor:
 
     def _lost(self, trial: int, worker: _Worker) -> Outcome:
         """What is said of a worker that ended without a word."""
-        worker.process.join()
         seconds = time.monotonic() - worker.started
         if worker.stop_told is not None:
             return Outcome(trial, "stopped", seconds)
@@ -145,9 +144,9 @@ class LocalExecutor:
 
 
 def _messages(worker: _Worker) -> list[Report]:
-    """Reports waiting in the pipe; the outcome, if it is there, is kept on the worker."""
+    """Reports waiting in the pipe; the outcome, or that nothing more will come, is kept on the worker."""
     reports: list[Report] = []
-    with contextlib.suppress(EOFError, OSError):
+    try:
         while worker.outcome is None and worker.connection.poll():
             message = worker.connection.recv()
             worker.silent = 0.0
@@ -155,6 +154,8 @@ def _messages(worker: _Worker) -> list[Report]:
                 worker.outcome = message
             elif message != ALIVE:
                 reports.append(message)
+    except (EOFError, OSError):
+        worker.is_gone = True  # the server would say so, too, unless it is stopped
     return reports
 
 

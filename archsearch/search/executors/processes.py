@@ -13,7 +13,7 @@ from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from threading import current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from archsearch.files import scratch
@@ -26,6 +26,10 @@ SERVER_LOST = 255
 """The exit code that multiprocessing gives to a child whose server can no longer say how it ended."""
 PAUSES = (0.0, 0.1, 1.0)
 """Seconds to wait before a server that has died is asked again: a large process takes a moment to end."""
+EXIT_SECONDS = 1.0
+"""At most, between the last that is heard of a process that ends by itself, and its exit code."""
+ANSWER_SECONDS, LOADING_SECONDS = 20, 300
+"""How long a server may take to answer, and to load TensorFlow first; one that is stopped, or hangs, is killed then."""
 
 
 def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
@@ -43,14 +47,62 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> t
     return process, ours
 
 
+def end(process: BaseProcess, grace: float = 0.0) -> None:
+    """Kills a child that has not ended after `grace` seconds, and returns once it has.
+
+    Only the server can say so: one that does not is killed, too.
+    """
+    process.join(grace)
+    process.kill()
+    process.join(ANSWER_SECONDS)
+    if process.is_alive():
+        _kill_server()
+        process.join()
+
+
 def _start(process: BaseProcess) -> None:
     """Starts it, though the server may be killed while it is asked: as soon as that is over there is another one."""
     for pause in PAUSES:
         try:
-            return process.start()
+            return _start_in_time(process)
         except (EOFError, OSError):
             time.sleep(pause)
-    return process.start()
+    return _start_in_time(process)
+
+
+_answered: set[int | None] = set()
+"""Process numbers of servers that have loaded TensorFlow."""
+
+
+def _start_in_time(process: BaseProcess) -> None:
+    """Starts it; raises EOFError or OSError if the server has died, by our hand if it does not answer."""
+    started = Event()
+    patience = ANSWER_SECONDS if _server_pid() in _answered else LOADING_SECONDS
+
+    def watch() -> None:
+        # In steps: the time in which all processes of this search, or the machine, were stopped is none of its own.
+        if not any(started.wait(1.0) for _ in range(patience)):
+            _kill_server()
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        process.start()
+    finally:
+        started.set()
+    _answered.add(_server_pid())
+
+
+def _server_pid() -> int | None:
+    server: Any = forkserver._forkserver
+    pid: int | None = server._forkserver_pid
+    return pid
+
+
+def _kill_server() -> None:
+    """Its children die with it; the next start finds that it has gone, and starts another one."""
+    if (pid := _server_pid()) is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _child(work: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
