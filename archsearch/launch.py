@@ -15,7 +15,7 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits, parts_for
 from archsearch.data.suggest import name_of, suggest_space
 from archsearch.errors import InputError, StudyError
-from archsearch.files import write_whole
+from archsearch.files import sync, write_whole
 from archsearch.interop.candidates import HyperCandidates, hyper_recipe
 from archsearch.search.address import parse_address
 from archsearch.search.candidates import Candidates, SpaceCandidates
@@ -30,7 +30,7 @@ from archsearch.search.journal import journal
 from archsearch.search.provenance import commit, versions
 from archsearch.search.recovery import recover, requeue
 from archsearch.search.samplers import PRUNERS, SAMPLERS
-from archsearch.search.storage import STUDY_NAME, create_study, enqueue, know, open_storage, open_study
+from archsearch.search.storage import STUDY_NAME, begun_in, create_study, enqueue, know, open_storage, open_study
 from archsearch.space.check import check_space
 from archsearch.space.code import untrusted
 from archsearch.space.hyper import names_hypermodel
@@ -212,6 +212,11 @@ def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
         raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
     elif folder.path.exists() and not folder.path.is_dir():
         raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
+    elif begun := begun_in(open_storage(folder)):
+        raise StudyError(
+            f"{folder.path}: {folder.journal.name} holds {begun} trials, and {folder.info.name}, which says of what, "
+            "is missing; put it back, or choose another --out"
+        )
 
 
 def _check_same(where: str, before: StudyInfo, info: StudyInfo) -> None:
@@ -265,6 +270,7 @@ def _open_or_create(folder: StudyFolder, info: StudyInfo, candidates: Candidates
     folder.journal.unlink(missing_ok=True)
     study = create_study(open_storage(folder), info.name, info.objectives)
     enqueue(study, candidates.baseline)
+    sync(folder.path)
     _keep(folder, info, candidates)
     return study
 

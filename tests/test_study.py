@@ -299,12 +299,25 @@ def test_what_a_search_killed_at_its_beginning_left_is_no_hindrance(
 ) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
+    whole = searched.study.folder.journal.read_bytes()
+    begun = b"".join(whole.splitlines(keepends=True)[:3])
     for name in left:
-        (folder / name).write_bytes(searched.study.folder.journal.read_bytes() if name == "journal.log" else b"")
+        (folder / name).write_bytes(begun if name == "journal.log" else b"")
     study, ended = run_search(replace(searched.config, out=folder), interrupted=lambda: True)
     assert ended == "interrupted"
     assert study.info.model_copy(update={"out": searched.study.info.out}) == searched.study.info
     assert study.trials() == []
+
+
+@shared
+def test_trials_without_their_study_are_not_overwritten(searched: Searched, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "journal.log").write_bytes(searched.study.folder.journal.read_bytes())
+    before = contents(folder)
+    with pytest.raises(StudyError, match=r"journal.log holds \d trials, and study.json, .* is missing; put it back"):
+        run_search(replace(searched.config, out=folder))
+    assert before.items() <= contents(folder).items()
 
 
 @shared

@@ -43,6 +43,12 @@ def create_study(storage: BaseStorage, name: str, objectives: Sequence[str]) -> 
     return study
 
 
+def begun_in(storage: BaseStorage) -> int:
+    """How many trials of all studies in `storage` are more than a plan."""
+    trials = [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id, False)]
+    return sum(trial.state != TrialState.WAITING for trial in trials)
+
+
 def same_again(study: optuna.Study, number: int) -> optuna.Trial:
     """A running trial with the parameters of another one, whatever waits in the queue."""
     before = study.get_trials(deepcopy=False)[number]

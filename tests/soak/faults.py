@@ -48,6 +48,7 @@ class Faults:
             "kill server": (1, lambda run: self._signal([server_of(run.pid)], signal.SIGKILL)),
             "stop worker": (2, lambda run: self._stop(workers_of(run.pid))),
             "hang worker": (1, lambda run: self._signal(workers_of(run.pid), signal.SIGSTOP)),
+            "hang server": (1, lambda run: self._signal([server_of(run.pid)], signal.SIGSTOP)),
             "stop coordinator": (1, lambda run: self._stop([run.pid])),
             "memory hog": (1, lambda run: self._hog()),
             "clock jump": (2, lambda run: self._jump()),
