@@ -20,7 +20,7 @@ STORAGE ?= file
 soak: .venv/installed-dev
 	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) --storage $(STORAGE) $(if $(SEED),--seed $(SEED))
 
-# A hundred thousand inputs for each of the tests that `make test` tries a few hundred of; some hours.
+# A hundred thousand inputs for each of the tests that `make test` tries a few hundred of; twenty minutes.
 fuzz: .venv/installed-dev
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz -n 2
 

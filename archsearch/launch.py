@@ -243,8 +243,8 @@ def _joined(
             yield _open_or_create(folder, info, candidates), Alone()
         return
     address = parse_address(config.storage)
-    know(address)
     with closing(open_database(address, info.name, _patience(config, interrupted))) as database:
+        know(database)
         with database.turn():
             study = _join(database, info, candidates)
         if not folder.info.is_file():

@@ -46,7 +46,7 @@ ADVICE = (
     ("resolve host|translate host|not known", "correct the host's name"),
     ("refused|timeout|timed out|No such file|unreachable|No route", "start PostgreSQL there, or correct host and port"),
     ("too many|remaining connection slots", "end other programs that use it, or raise its max_connections"),
-    ("starting up|shutting down", "try again when it is up"),
+    ("starting up|shutting down|closed the connection|terminating connection", "try again when it is up"),
     ("permission denied", "grant this user the rights to connect and to create tables: GRANT CREATE ON SCHEMA public"),
 )
 """What to do, by what PostgreSQL says."""

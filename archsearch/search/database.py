@@ -39,6 +39,7 @@ class Database:
 
     Attributes:
         address: Where it is.
+        study_name: Of the Optuna study.
         storage: What Optuna is given.
         pause: Seconds between two looks at what others have done.
         patience: Asked while the database does not answer; once it says False, whatever waits raises SearchError.
@@ -48,6 +49,7 @@ class Database:
 
     def __init__(self, address: Address, study_name: str, patience: Callable[[], bool]) -> None:
         self.address = address
+        self.study_name = study_name
         self.patience = patience
         self._patience = Patience(address, lambda: self.patience())
         self.storage = PatientStorage(address, self._patience)
@@ -115,7 +117,7 @@ class Database:
             return [(row[0], row[1], row[2]) for row in connection.execute(text(SILENCES), {"study": study_id})]
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Ends all connections; whatever is asked later makes new ones."""
         self._lock.close()
         self.storage.remove_session()
         self.storage.engine.dispose()

@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -12,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.errors import StudyError
-from archsearch.search.address import Address, parse_address
+from archsearch.search.address import parse_address
 from archsearch.search.database import Database, open_database
 from archsearch.search.folder import StudyFolder
 from archsearch.search.journal import journal
@@ -103,15 +102,18 @@ def claim_winner(database: Database, study: optuna.Study, trial: int, here: str)
     return ""
 
 
-_known: dict[str, Address] = {}
+_known: dict[tuple[str, str], Database] = {}
 
 
-def know(address: Address) -> None:
-    """Keeps the password of a database for as long as this process lives: studies that lie in it do not have it."""
-    _known[address.shown] = address
+def know(database: Database) -> None:
+    """Has this process use `database` from now on for the study in it: with its password, which the study's folder does
+    not hold, and with its patience.
+    """
+    _known[database.address.shown, database.study_name] = database
 
 
-@cache
 def database_of(storage: str, name: str) -> Database:
-    """The database that a study in it names, to read from it; opened once."""
-    return open_database(_known.get(storage) or parse_address(storage), name, lambda: False)
+    """The database that a study in it names, to read from it; opened once, and waited for if a search has waited."""
+    if (storage, name) not in _known:
+        know(open_database(parse_address(storage), name, lambda: False))
+    return _known[storage, name]

@@ -108,19 +108,23 @@ def is_there(machine: Path) -> bool:
     return (machine / "study" / "study.json").is_file()
 
 
-@pytest.mark.parametrize("how", ["restart", "kill"])
+@pytest.mark.parametrize("how", ["restart", "kill", "kill while it retrains"])
 def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, postgresql: Server, how: str) -> None:
     url = postgresql.new_database()
     with background(*command(tmp_path, "a", url, 4, 20)) as machine:
-        machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
-        if how == "kill":
+        if how == "kill while it retrains":
+            machine.until("retraining")
+        else:
+            machine.wait_for(lambda: is_there(tmp_path / "a") and is_training(url))
+        if how == "restart":
+            postgresql.restart()
+        else:
             postgresql.kill()
             time.sleep(8)
             postgresql.start()
-        else:
-            postgresql.restart()
         done = machine.finish()
     assert done.code == 0, done
+    assert "report: " in done.out
     found = check_accounts(url, 4)
     assert {each.state for each in found} <= {"complete", "pruned", "duplicate", "infeasible"}
     assert how == "restart" or "the database answers again" in done.err

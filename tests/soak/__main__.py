@@ -23,6 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from archsearch.replay import replay
 from archsearch.search import record
 from archsearch.search.address import parse_address
+from archsearch.search.database import open_database
 from archsearch.search.sessions import sessions_of, spent
 from archsearch.search.storage import know
 from archsearch.study import Study
@@ -268,7 +269,7 @@ def main() -> int:
         faults = Faults(random.Random(told.seed), disk if is_small else None, folder / "clock", server)
         storage = None if server is None else server.new_database()
         if storage is not None:
-            know(parse_address(storage))  # its password, which the study's folder does not hold
+            know(open_database(parse_address(storage), "study"))  # its password, which the study's folder does not hold
         soak = Soak(told.minutes, told.seed, folder, disk, faults, storage)
         soak.search()
         found = soak.check()
