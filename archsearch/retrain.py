@@ -1,6 +1,7 @@
 """The best candidate, trained on all but the test set; the test set is opened once, here."""
 
 import contextlib
+import logging
 import os
 import shutil
 import time
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from archsearch.training.fit import Trainer
     from archsearch.training.hyper.trainer import HyperTrainer
 
+logger = logging.getLogger(__name__)
+
 POINTS = tuple(tenth / 10 for tenth in range(1, 11))
 """When the retraining tells how far it has come."""
 POLL_SECONDS = 0.2
@@ -60,7 +63,7 @@ def retrain(
 ) -> WinnerInfo | None:
     """Trains `trial`'s candidate, scores it on the test set and saves it in `folder`'s best/.
 
-    All of that happens in a process of its own, with all cores.
+    All of that happens in a process of its own, with all cores; if it is killed, once more.
 
     Args:
         folder: The study's folder.
@@ -78,7 +81,7 @@ def retrain(
 
     Raises:
         TrialError: The training broke down.
-        SearchError: The process was killed, hangs, or the model cannot be saved.
+        SearchError: The process was killed twice, hangs, or the model cannot be saved.
     """
     beside = folder.best.with_name(f".{folder.best.name}.tmp")
     old = folder.best.with_name(f".{folder.best.name}.old.tmp")
@@ -103,13 +106,13 @@ def retrain(
         model=beside / folder.model.name,
         code=trusted_folder(),
     )
-    process, connection = start(_retrain, (work,), "archsearch-retrain")
     done: _Done | ArchsearchError | None = None
     try:
-        done = _follow(connection, on_point, interrupted, until)
+        done, ended = _in_a_process(work, on_point, interrupted)
+        if done is None and not interrupted():
+            logger.warning("the process that retrains %s; it is tried again", ended)
+            done, ended = _in_a_process(work, on_point, interrupted)
     finally:
-        end(process)
-        connection.close()
         if not isinstance(done, _Done):
             shutil.rmtree(beside, ignore_errors=True)
     if isinstance(done, ArchsearchError):
@@ -118,7 +121,7 @@ def retrain(
         if interrupted():
             return None
         raise SearchError(
-            f"{folder.path}: the process that retrains {how_ended(process)}; nothing was saved or tested, "
+            f"{folder.path}: the process that retrains has failed twice: it {ended}; nothing was saved or tested, "
             "'archsearch retrain' tries again"
         )
     before = folder.read_winner()
@@ -190,6 +193,19 @@ class _Done:
     epochs: float
     opened: str
     probabilities: NDArray[np.float32]
+
+
+def _in_a_process(
+    work: _Work, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+) -> "tuple[_Done | ArchsearchError | None, str]":
+    """What a process that does `work` says in the end, None if it was interrupted or killed; and how it ended."""
+    process, connection = start(_retrain, (work,), "archsearch-retrain")
+    try:
+        said = _follow(connection, on_point, interrupted, work.until)
+    finally:
+        end(process)
+        connection.close()
+    return said, how_ended(process)
 
 
 def _follow(

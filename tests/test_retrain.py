@@ -124,19 +124,38 @@ def test_one_that_hangs_is_ended_after_its_time(a_copy: Study, splits: Splits, m
     assert not active_children()
 
 
-def test_a_process_that_is_killed_is_one_clear_error(a_copy: Study, splits: Splits) -> None:
+def kill_retraining(point: Point) -> None:
+    (pid,) = retraining()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_replaced_once(
+    a_copy: Study, splits: Splits, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Point] = []
+
+    def kill_the_first(point: Point) -> None:
+        if not told:
+            kill_retraining(point)
+        told.append(point)
+
+    winner = retrained(a_copy, splits, trained_for(a_copy, 20.0), on_point=kill_the_first)
+    assert winner is not None
+    assert winner.epochs == pytest.approx(20, rel=0.01)
+    assert winner.test.accuracy == accuracy(a_copy, splits)
+    assert caplog.messages == [
+        "the process that retrains was killed by SIGKILL; out of memory is the usual reason; it is tried again"
+    ]
+
+
+def test_a_process_that_is_killed_twice_is_one_clear_error(a_copy: Study, splits: Splits) -> None:
     before = contents(a_copy.path)
-
-    def kill(point: Point) -> None:
-        (pid,) = retraining()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-
     with pytest.raises(SearchError) as caught:
-        retrained(a_copy, splits, trained_for(a_copy, 200.0), on_point=kill)
+        retrained(a_copy, splits, trained_for(a_copy, 200.0), on_point=kill_retraining)
     assert str(caught.value) == (
-        f"{a_copy.path}: the process that retrains was killed by SIGKILL; out of memory is the usual reason; nothing "
-        "was saved or tested, 'archsearch retrain' tries again"
+        f"{a_copy.path}: the process that retrains has failed twice: it was killed by SIGKILL; out of memory is "
+        "the usual reason; nothing was saved or tested, 'archsearch retrain' tries again"
     )
     assert contents(a_copy.path) == before
     assert not (a_copy.path / ".best.tmp").exists()
