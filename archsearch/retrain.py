@@ -21,7 +21,7 @@ from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
 from archsearch.errors import ArchsearchError, SearchError, TrialError
 from archsearch.files import sync, write_whole
-from archsearch.report.verdict import judge, mean_loss
+from archsearch.report.verdict import Verdict, judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
 from archsearch.search.config import cores
 from archsearch.search.executors.processes import configure_tensorflow, end, how_ended, start
@@ -56,6 +56,7 @@ def retrain(
     info: StudyInfo,
     trial: TrialRecord,
     splits: Splits,
+    tested: Callable[[TestScore], None],
     epochs: float | None = None,
     on_point: Callable[[Point], None] = lambda point: None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -70,6 +71,7 @@ def retrain(
         info: What the study is.
         trial: The winner.
         splits: The study's data.
+        tested: Told what the test set says of the model, before anything is kept of either.
         epochs: For how long; None is as long as in the trial.
         on_point: Told a few times how far the training has come.
         interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
@@ -106,25 +108,46 @@ def retrain(
         model=beside / folder.model.name,
         code=trusted_folder(),
     )
-    done: _Done | ArchsearchError | None = None
     try:
-        done, ended = _in_a_process(work, on_point, interrupted)
-        if done is None and not interrupted():
-            logger.warning("the process that retrains %s; it is tried again", ended)
-            done, ended = _in_a_process(work, on_point, interrupted)
-    finally:
-        if not isinstance(done, _Done):
-            shutil.rmtree(beside, ignore_errors=True)
-    if isinstance(done, ArchsearchError):
-        raise done
-    if done is None:
-        if interrupted():
+        done = _done(folder, work, on_point, interrupted)
+        if done is None:
             return None
+        winner, verdict = _judged(folder, info, trial, splits, done)
+        tested(winner.test)
+        write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
+        write_whole(beside / folder.verdict.name, verdict.model_dump_json())
+        sync(beside)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.best.exists():
+            folder.best.rename(old)
+        beside.rename(folder.best)
+        shutil.rmtree(old, ignore_errors=True)
+        return winner
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _done(
+    folder: StudyFolder, work: "_Work", on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+) -> "_Done | None":
+    """What a process that does `work` says in the end, the second one if the first is killed; None if interrupted."""
+    said, ended = _in_a_process(work, on_point, interrupted)
+    if said is None and not interrupted():
+        logger.warning("the process that retrains %s; it is tried again", ended)
+        said, ended = _in_a_process(work, on_point, interrupted)
+    if isinstance(said, ArchsearchError):
+        raise said
+    if said is None and not interrupted():
         raise SearchError(
             f"{folder.path}: the process that retrains has failed twice: it {ended}; nothing was saved or tested, "
             "'archsearch retrain' tries again"
         )
-    before = folder.read_winner()
+    return said
+
+
+def _judged(
+    folder: StudyFolder, info: StudyInfo, trial: TrialRecord, splits: Splits, done: "_Done"
+) -> tuple[WinnerInfo, Verdict]:
     labels = splits.test.labels
     verdict = judge(splits.test.images, labels, done.probabilities)
     winner = WinnerInfo(
@@ -147,18 +170,9 @@ def retrain(
             loss=mean_loss(done.probabilities, labels),
             images=len(labels),
         ),
-        tested_before=(*before.tested_before, before.test) if before else (),
         versions=versions(),
     )
-    write_whole(beside / folder.winner.name, winner.model_dump_json(indent=2))
-    write_whole(beside / folder.verdict.name, verdict.model_dump_json())
-    sync(beside)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.best.exists():
-        folder.best.rename(old)
-    beside.rename(folder.best)
-    shutil.rmtree(old, ignore_errors=True)
-    return winner
+    return winner, verdict
 
 
 def _whole_seconds(trial: TrialRecord, epochs: float | None, images: int) -> float:

@@ -33,8 +33,9 @@ from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
 from archsearch.search.executors.choose import local_executor
-from archsearch.search.folder import StudyFolder, StudyInfo, WinnerInfo, read_plain
+from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, read_plain
 from archsearch.search.ledger import PLAN
+from archsearch.search.openings import keep_opening, openings_of
 from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
@@ -147,7 +148,7 @@ class Study:
             _optional(self.story),
             _optional(self.stressed),
             _optional(lambda: read_exports(self.folder.exports)),
-            [test for other in _optional(self.folder.read_others) or () for test in (*other.tested_before, other.test)],
+            openings_of(attributes),
         )
 
     def report(self) -> ReportData:
@@ -243,7 +244,11 @@ class Study:
         if plan is not None:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
-            return retrain(self.folder, self.info, best, self.splits(), epochs, on_point, interrupted, until)
+            splits = self.splits()
+            return retrain(self.folder, self.info, best, splits, self._tested, epochs, on_point, interrupted, until)
+
+    def _tested(self, test: TestScore) -> None:
+        keep_opening(open_study(self.folder), test)
 
     def retrained_elsewhere(self) -> str:
         """Claims the winner of a study that several machines have searched, so that one of them retrains and tests it.
@@ -367,7 +372,7 @@ class Study:
             if trial is not None and not folder.model.is_file():
                 plan = self.plan()
                 epochs = plan.winner_epochs if plan else None
-                retrain(folder, self.info, self.trial(trial), splits, epochs, on_point)
+                retrain(folder, self.info, self.trial(trial), splits, self._tested, epochs, on_point)
             return export(of_study(folder, self.info, splits), formats, folder.exports, numbers)
 
     def stress(self) -> StressReport:

@@ -132,7 +132,7 @@ def test_the_saved_model_scores_what_is_written_down(searched: Searched, splits:
     assert winner is not None
     assert winner.trial == ranking(searched.study.trials())[0].number
     assert (winner.test.images, winner.trained_on) == (len(splits.test), len(splits.train)) == (270, 1527)
-    assert winner.tested_before == ()
+    assert searched.study.collect().openings == (winner.test,)
     probabilities = keras.saving.load_model(searched.study.folder.model).predict(splits.test.images, verbose=0)
     assert probabilities.shape == (270, 10)
     assert probabilities.min() >= 0
@@ -159,7 +159,7 @@ def test_another_best_trial_is_retrained_and_both_openings_are_told(a_copy: Stud
     again = a_copy.retrain(told.append)
     assert again is not None
     assert again.trial == first.trial
-    assert again.tested_before == (first.test,)
+    assert a_copy.collect().openings == (first.test, again.test)
     # The same candidate, images and seed: the same model.
     assert again.test.accuracy == first.test.accuracy
     assert [point.epoch for point in told] == pytest.approx([tenth / 5 for tenth in range(1, 11)], abs=0.05)

@@ -45,7 +45,7 @@ def collect(
     story: Story | None = None,
     stress: StressReport | None = None,
     exports: Exports | None = None,
-    also_opened: Sequence[TestScore] = (),
+    openings: Sequence[TestScore] = (),
 ) -> ReportData:
     """Everything the report says about a study.
 
@@ -59,7 +59,7 @@ def collect(
         story: What was measured of a winner.
         stress: How that model stands what happens to images, if it was tested.
         exports: What it was exported to, if it was.
-        also_opened: What other trials' models got right of the test set.
+        openings: Of the test set, in any order; that of the winner need not be among them.
     """
     records = sorted(records, key=lambda record: record.number)
     complete = ranking(records)
@@ -89,18 +89,13 @@ def collect(
         baseline=_contender(baseline) if baseline else None,
         gain=_gain(next((r for r in complete if best and r.number == best.trial), None), baseline),
         retrained=winner,
-        openings=_openings(winner, also_opened),
+        openings=tuple(sorted({*openings, *([winner.test] if winner else [])}, key=lambda test: test.opened)),
         verdict=verdict if winner else None,
         stress=stress if winner else None,
         exports=exports if winner else None,
         story=story if story and best and story.winner == best.trial else None,
     )
     return data.model_copy(update={"remarks": remarks(data)})
-
-
-def _openings(winner: WinnerInfo | None, others: Sequence[TestScore]) -> tuple[TestScore, ...]:
-    own = (*winner.tested_before, winner.test) if winner else ()
-    return tuple(sorted((*own, *others), key=lambda test: test.opened))
 
 
 class SearchClock:

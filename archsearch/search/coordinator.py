@@ -39,7 +39,7 @@ MOST_FAILURES_ON_END = 10
 MOST_SLOW_DRAWS = 20
 """So many candidates on end that are too slow for the time that is left, and it is as good as spent."""
 POLL_SECONDS = 0.25
-PROBE_SHARE = 1 / 4
+PROBE_SHARE = 3 / 4
 """Of the time that is left, which a probe that hangs may take."""
 TOO_SLOW = "too slow to be finished and retrained in the time that is left"
 PLANNED_AGAIN: tuple[State, str] = ("interrupted", "planned again")

@@ -135,7 +135,6 @@ class WinnerInfo(_Info):
         seed: Of the retraining.
         seconds: Wall time of the retraining.
         test: The test set's verdict on this very model.
-        tested_before: Earlier openings of the test set in this study, oldest first.
         versions: Of Python and the libraries that trained it.
     """
 
@@ -152,7 +151,6 @@ class WinnerInfo(_Info):
     seed: int
     seconds: float
     test: TestScore
-    tested_before: tuple[TestScore, ...] = ()
     versions: dict[str, str]
 
 
@@ -240,11 +238,6 @@ class StudyFolder:
                 "'archsearch search … --out FOLDER' made"
             )
         return read_plain(StudyInfo, self.info)
-
-    def read_others(self) -> list[WinnerInfo]:
-        """What is known of retrained models that are not the winner's, by trial."""
-        numbers = sorted(int(p.parent.name) for p in self.path.glob("trials/*/model.json") if p.parent.name.isdigit())
-        return [read_plain(WinnerInfo, StudyFolder(self.path, number).winner) for number in numbers]
 
     def read_winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""

@@ -302,8 +302,8 @@ def test_several_trials_may_be_level() -> None:
 
 def test_remarks_count_the_openings_of_the_test_set() -> None:
     kept = close_race()
-    winner = winner_of(kept[2], tested_before=(opening(1, 0.95),))
-    data = collect(info(), kept, winner)
+    winner = winner_of(kept[2])
+    data = collect(info(), kept, winner, openings=[winner.test, opening(1, 0.95)])
     assert data.openings == (opening(1, 0.95), winner.test)
     assert any(remark.startswith("The test set has been opened 2 times.") for remark in data.remarks)
     assert not any("The test score is not." in remark for remark in data.remarks)

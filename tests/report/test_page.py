@@ -205,8 +205,8 @@ def test_what_mattered() -> None:
 
 def test_a_test_set_opened_twice_is_said_to_be() -> None:
     kept = search(5)
-    winner = winner_of(ranking(kept)[0], tested_before=(opening(1, 0.9),))
-    assert "opened 2 times, last 2026-03-01" in Reader(page.render("digits", collect(info(), kept, winner))).text
+    data = collect(info(), kept, winner_of(ranking(kept)[0]), openings=[opening(1, 0.9)])
+    assert "opened 2 times, last 2026-03-01" in Reader(page.render("digits", data)).text
 
 
 def test_a_perfect_test_score_gets_no_error() -> None:

@@ -106,7 +106,7 @@ def test_a_search_that_is_killed_at_every_turn_comes_to_its_end(tmp_path: Path) 
     assert study.is_retrained
     winner = study.winner()
     assert winner is not None
-    assert winner.tested_before == ()
+    assert study.collect().openings == (winner.test,)
     assert study.folder.report.is_file()
     assert [trial.state for trial in trials if trial.state == optuna.trial.TrialState.WAITING] == []
 
