@@ -56,6 +56,7 @@ class Ledger:
         self._others = sessions_of(self.study.user_attrs)
         self._looked = time.monotonic()
         self._zero = time.time() - time.monotonic()
+        self._drawn_elsewhere = False
 
     def all(self) -> list[TrialRecord]:
         """All trials, by number."""
@@ -74,8 +75,10 @@ class Ledger:
 
     @property
     def others_run(self) -> bool:
-        """Whether trials run elsewhere."""
-        return any(r.state == "running" and r.number not in self.running for r in self.records.values())
+        """Whether trials run elsewhere, or were drawn there and are still to begin, or to end with who drew them."""
+        return self._drawn_elsewhere or any(
+            r.state == "running" and r.number not in self.running for r in self.records.values()
+        )
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -106,6 +109,7 @@ class Ledger:
             return
         attributes = self.study.user_attrs
         self._others = sessions_of({name: kept for name, kept in attributes.items() if name != self._session})
+        self._drawn_elsewhere = False
         for trial in self.study.get_trials(deepcopy=False):
             known = self.records.get(trial.number)
             if trial.number in self.running and trial.state.is_finished():
@@ -115,6 +119,8 @@ class Ledger:
                 continue
             if record.ATTRIBUTE in trial.user_attrs:
                 self.records[trial.number] = TrialRecord.model_validate(trial.user_attrs[record.ATTRIBUTE])
+            elif trial.state == TrialState.RUNNING:
+                self._drawn_elsewhere = True
         self.records = {each.number: each for each in record.joined(self.all())}
 
     @contextmanager

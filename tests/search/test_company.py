@@ -92,6 +92,8 @@ def test_a_machine_that_dies_is_replaced_within_a_minute(tmp_path: Path, postgre
         os.kill(first.process.pid, signal.SIGKILL)
         killed = time.time()
         wait_for_the_end_of(first.process.pid)
+    with closing(open_database(parse_address(url), "study")) as database:
+        optuna.load_study(study_name="study", storage=database.storage).ask()  # and another, before it began anything
     with background(*command(tmp_path, "b", url, 3, 200)) as second:
         done = second.finish()
     assert done.code == 0, done
