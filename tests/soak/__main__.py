@@ -47,7 +47,9 @@ baseline:
   training.optimizer.adam.learning_rate: 1.0e-2
 """
 EPOCHS, WORKERS = 20, 2
-DISK_BYTES = 32 * 2**20
+DISK_BYTES = 4 * 2**20
+"""For each minute: the journal takes about 13 kB a trial, the report 3 kB and as much again while it is written."""
+LEAST_DISK_BYTES = 32 * 2**20
 PAUSE = (2.0, 7.0)
 """Seconds from one fault to the next."""
 ROUND = 6
@@ -234,9 +236,9 @@ class Soak:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """Whether `folder` is a disk of its own, of `DISK_BYTES`."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder], capture_output=True)
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """Whether `folder` is a disk of its own, of `size` bytes."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
     try:
         yield mounted.returncode == 0
     finally:
@@ -256,7 +258,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archsearch-soak-")))
         disk = folder / "disk"
         disk.mkdir()
-        is_small = stack.enter_context(small_disk(disk))
+        is_small = stack.enter_context(small_disk(disk, max(LEAST_DISK_BYTES, int(DISK_BYTES * told.minutes))))
         server: Server | None = None
         if told.storage == "database":
             if BINARIES is None:
