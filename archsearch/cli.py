@@ -184,7 +184,7 @@ def search(
         if elsewhere:
             typer.echo(f"the winner is retrained elsewhere: {elsewhere}")
         elif not interrupted():
-            _retrain(study, interrupted, study.retrained_by(config.budget))
+            _retrain(study, interrupted, study.retrained_by(config.budget), config.trial_timeout)
         if interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
@@ -526,7 +526,11 @@ def _study(path: Path, trust_code: bool) -> "Study":
     return found
 
 
-def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None = None) -> None:
+def _retrain(
+    study: "Study", interrupted: Callable[[], bool], until: float | None = None, timeout: float | None = None
+) -> None:
+    from archsearch.search.config import TRIAL_TIMEOUT
+
     if study.is_retrained:
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
@@ -541,7 +545,7 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
     outdated = study.folder.exports.exists() or study.folder.stress.exists()
-    if study.retrain(show, interrupted, until) and outdated:
+    if study.retrain(show, interrupted, until, timeout or TRIAL_TIMEOUT) and outdated:
         typer.echo("what the former winner was exported to, and its stress test, are gone with it")
 
 

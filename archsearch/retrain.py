@@ -23,8 +23,9 @@ from archsearch.errors import ArchsearchError, SearchError, TrialError
 from archsearch.files import sync, write_whole
 from archsearch.report.verdict import Verdict, judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
-from archsearch.search.config import cores
+from archsearch.search.config import TRIAL_TIMEOUT, cores
 from archsearch.search.executors.processes import configure_tensorflow, end, how_ended, start
+from archsearch.search.executors.worker import ALIVE, TOLD_SECONDS
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo
 from archsearch.search.provenance import versions
 from archsearch.search.record import TrialRecord
@@ -61,6 +62,7 @@ def retrain(
     on_point: Callable[[Point], None] = lambda point: None,
     interrupted: Callable[[], bool] = lambda: False,
     until: float | None = None,
+    timeout: float = TRIAL_TIMEOUT,
 ) -> WinnerInfo | None:
     """Trains `trial`'s candidate, scores it on the test set and saves it in `folder`'s best/.
 
@@ -77,6 +79,7 @@ def retrain(
         interrupted: Asked a few times a second; True ends the training before anything is tested or saved.
         until: When the training has to be over, by `time.monotonic`: if need be it goes through its recipe faster,
             but takes `LEAST` of its time at least.
+        timeout: Seconds without a training step after which the process is killed.
 
     Returns:
         What was saved beside the model; None if interrupted.
@@ -109,7 +112,7 @@ def retrain(
         code=trusted_folder(),
     )
     try:
-        done = _done(folder, work, on_point, interrupted)
+        done = _done(folder, work, on_point, interrupted, timeout)
         if done is None:
             return None
         winner, verdict = _judged(folder, info, trial, splits, done)
@@ -128,13 +131,17 @@ def retrain(
 
 
 def _done(
-    folder: StudyFolder, work: "_Work", on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+    folder: StudyFolder,
+    work: "_Work",
+    on_point: Callable[[Point], None],
+    interrupted: Callable[[], bool],
+    timeout: float,
 ) -> "_Done | None":
     """What a process that does `work` says in the end, the second one if the first is killed; None if interrupted."""
-    said, ended = _in_a_process(work, on_point, interrupted)
+    said, ended = _in_a_process(work, on_point, interrupted, timeout)
     if said is None and not interrupted():
         logger.warning("the process that retrains %s; it is tried again", ended)
-        said, ended = _in_a_process(work, on_point, interrupted)
+        said, ended = _in_a_process(work, on_point, interrupted, timeout)
     if isinstance(said, ArchsearchError):
         raise said
     if said is None and not interrupted():
@@ -210,12 +217,12 @@ class _Done:
 
 
 def _in_a_process(
-    work: _Work, on_point: Callable[[Point], None], interrupted: Callable[[], bool]
+    work: _Work, on_point: Callable[[Point], None], interrupted: Callable[[], bool], timeout: float
 ) -> "tuple[_Done | ArchsearchError | None, str]":
     """What a process that does `work` says in the end, None if it was interrupted or killed; and how it ended."""
     process, connection = start(_retrain, (work,), "archsearch-retrain")
     try:
-        said = _follow(connection, on_point, interrupted, work.until)
+        said = _follow(connection, on_point, interrupted, work.until, timeout)
     finally:
         end(process)
         connection.close()
@@ -223,25 +230,37 @@ def _in_a_process(
 
 
 def _follow(
-    connection: Connection, on_point: Callable[[Point], None], interrupted: Callable[[], bool], until: float | None
+    connection: Connection,
+    on_point: Callable[[Point], None],
+    interrupted: Callable[[], bool],
+    until: float | None,
+    timeout: float,
 ) -> "_Done | ArchsearchError | None":
-    heard = time.monotonic()
+    heard, silent = time.monotonic(), 0.0
     while not interrupted():
         if not connection.poll(POLL_SECONDS):
+            silent += POLL_SECONDS  # as counted here: a machine that sleeps, or is stopped, is no process that hangs
             if until is not None and time.monotonic() > max(until, heard) + LATE_SECONDS:
                 return SearchError(
                     "retraining did not end in time, though it was told to, and was killed; nothing was saved or "
                     "tested: 'archsearch retrain' tries again, and takes the time that it needs"
                 )
+            if silent > timeout:
+                return SearchError(
+                    f"retraining has made no step for {timeout:g} s and was killed; nothing was saved or tested: "
+                    "'archsearch retrain' tries again"
+                )
             continue
-        heard = time.monotonic()
+        silent = 0.0
         try:
             said = connection.recv()
         except EOFError:
             return None
         if isinstance(said, _Done | ArchsearchError):
             return said
-        on_point(said)
+        if said != ALIVE:
+            heard = time.monotonic()
+            on_point(said)
     return None
 
 
@@ -286,7 +305,7 @@ def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer
     from archsearch.training.fit import Fold, Trainer  # loads TensorFlow: for the process, not for its parent
 
     images = ImageSet.open(work.train)
-    passes = 0.0
+    passes, told = 0.0, time.monotonic()
 
     def by_the_clock() -> Callable[[float], float]:
         began = time.monotonic()  # which is the same clock in all processes of a machine
@@ -296,8 +315,12 @@ def _train(work: _Work, branches: int, connection: Connection) -> "tuple[Trainer
         return lambda done: max(done, (time.monotonic() - began) / left)
 
     def between_steps() -> None:
+        nonlocal told
         if connection.poll():  # nothing is ever sent: our parent is gone
             raise EOFError
+        if time.monotonic() - told > TOLD_SECONDS:
+            told = time.monotonic()
+            connection.send(ALIVE)
 
     def on_point(point: Point) -> None:
         nonlocal passes

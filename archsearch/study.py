@@ -32,6 +32,7 @@ from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
+from archsearch.search.config import TRIAL_TIMEOUT
 from archsearch.search.executors.choose import local_executor
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, read_plain
 from archsearch.search.ledger import PLAN
@@ -215,6 +216,7 @@ class Study:
         on_point: Callable[[Point], None] = lambda point: None,
         interrupted: Callable[[], bool] = lambda: False,
         until: float | None = None,
+        timeout: float = TRIAL_TIMEOUT,
     ) -> WinnerInfo | None:
         """Trains the best candidate on all but the test set, scores it once and saves it in best/.
 
@@ -225,6 +227,7 @@ class Study:
             interrupted: Asked a few times a second; True ends the training and leaves everything as it was.
             until: When the training has to be over, by `time.monotonic`. It is somewhat longer than planned if there
                 is time, and if there is not it goes through its recipe faster.
+            timeout: Seconds without a training step after which it is killed.
 
         Returns:
             What is known of the model in best/; None if interrupted.
@@ -244,8 +247,8 @@ class Study:
         if plan is not None:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
-            splits = self.splits()
-            return retrain(self.folder, self.info, best, splits, self._tested, epochs, on_point, interrupted, until)
+            splits, how = self.splits(), (epochs, on_point, interrupted, until, timeout)
+            return retrain(self.folder, self.info, best, splits, self._tested, *how)
 
     def _tested(self, test: TestScore) -> None:
         keep_opening(open_study(self.folder), test)

@@ -123,6 +123,21 @@ def test_one_that_hangs_is_ended_after_its_time(a_copy: Study, splits: Splits, m
     assert not active_children()
 
 
+def test_one_that_hangs_without_any_deadline_is_ended_too(a_copy: Study, splits: Splits) -> None:
+    def stop(point: Point) -> None:
+        (child,) = active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
+
+    with pytest.raises(SearchError, match="retraining has made no step for 3 s and was killed"):
+        retrained(a_copy, splits, trained_for(a_copy, 10_000.0), timeout=3.0, on_point=stop)
+    assert not active_children()
+
+
+def test_a_long_epoch_is_no_silence(a_copy: Study, splits: Splits) -> None:
+    assert retrained(a_copy, splits, trained_for(a_copy, 400.0), timeout=2.0) is not None
+
+
 def kill_retraining(point: Point) -> None:
     (pid,) = retraining()
     assert pid is not None

@@ -156,6 +156,21 @@ def test_a_stopped_server_is_killed_and_replaced(splits: Splits, monkeypatch: py
     assert outcomes[3].state == "finished"
 
 
+def test_a_worker_that_is_stopped_before_it_knows_what_to_do_ends_with_its_server(splits: Splits) -> None:
+    executor = LocalExecutor(1)
+    executor.submit(job(splits, 1, epochs=10_000))
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, signal.SIGSTOP)
+    server = server_of(os.getpid())
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists():
+        assert time.monotonic() < deadline, "it is stopped for ever"
+        time.sleep(0.1)
+    executor.close()
+
+
 @pytest.mark.parametrize("how", ["trains", "hangs", "is stopped"])
 def test_workers_end_when_the_coordinator_dies(splits: Splits, tmp_path: Path, how: str) -> None:
     script = tmp_path / "coordinator.py"

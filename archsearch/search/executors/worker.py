@@ -9,6 +9,7 @@ from archsearch.errors import Diverged, TrialError
 from archsearch.search.executors.processes import configure_tensorflow
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
+ALIVE = "alive"
 TOLD_SECONDS = 1.0
 """A worker that trains says so this often; its reports may be far apart."""
 
