@@ -182,7 +182,10 @@ def search(
             typer.echo(f"report: {study.folder.report}")
         elsewhere = "" if interrupted() else study.retrained_elsewhere()
         if elsewhere:
-            typer.echo(f"the winner is retrained elsewhere: {elsewhere}")
+            typer.echo(
+                f"the winner is retrained elsewhere: {elsewhere}\n"
+                f"If there is none in the end, 'archsearch retrain {study.path}' does it here."
+            )
         elif not interrupted():
             _retrain(study, interrupted, study.retrained_by(config.budget), config.trial_timeout)
         if interrupted():

@@ -27,7 +27,9 @@ from archsearch.search.executors.choose import executor_for
 from archsearch.search.folder import StudyFolder, StudyInfo
 from archsearch.search.images import SearchImages
 from archsearch.search.journal import journal
+from archsearch.search.ledger import take_over
 from archsearch.search.provenance import commit, versions
+from archsearch.search.record import read
 from archsearch.search.recovery import recover, requeue
 from archsearch.search.samplers import PRUNERS, SAMPLERS
 from archsearch.search.storage import STUDY_NAME, begun_in, create_study, enqueue, know, open_storage, open_study
@@ -243,7 +245,7 @@ def _joined(
             yield _open_or_create(folder, info, candidates), Alone()
         return
     address = parse_address(config.storage)
-    with closing(open_database(address, info.name, _patience(config, interrupted))) as database:
+    with locked(folder), closing(open_database(address, info.name, _patience(config, interrupted))) as database:
         know(database)
         with database.turn():
             study = _join(database, info, candidates)
@@ -280,14 +282,20 @@ def _join(database: Database, info: StudyInfo, candidates: Candidates) -> optuna
     if info.name in optuna.get_all_study_names(database.storage):
         study = optuna.load_study(study_name=info.name, storage=database.storage)
         kept = study.user_attrs.get(INFO)
-        if kept is None:
+        if kept is not None:
+            begun = StudyInfo.model_validate(kept).model_copy(update={"storage": info.storage})
+            _check_same(str(database.address), begun, info)
+            take_over(study, database)
+            requeue(study, read(study))
+        elif study.get_trials(deepcopy=False) or len(study.directions) != len(info.objectives):
             raise StudyError(f"{database.address}: holds another study named '{info.name}'; choose another --out")
-        begun = StudyInfo.model_validate(kept).model_copy(update={"storage": info.storage})
-        _check_same(str(database.address), begun, info)
-        requeue(study)
     else:
         study = create_study(database.storage, info.name, info.objectives)
+        kept = None
+    if kept is None:  # a new study, or one whose first coordinator was killed before it said what it is
+        study.set_metric_names(list(info.objectives))
         study.set_user_attr(INFO, info.model_dump(mode="json"))
+    if not study.get_trials(deepcopy=False):
         enqueue(study, candidates.baseline)
     study.set_user_attr(JOINED, study.user_attrs.get(JOINED, 0) + SEEDS_APART)
     return study

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from archsearch.data.splits import Splits
 from archsearch.errors import StudyError, TrialError
+from archsearch.search.config import TRIAL_TIMEOUT
 from archsearch.search.executors.choose import local_executor
 from archsearch.search.record import TrialRecord
 from archsearch.space.code import trusted_folder
@@ -65,7 +66,7 @@ def replay(
         seed=record.seed,
         code=trusted_folder(),
     )
-    executor = local_executor(workers=1)
+    executor = local_executor(workers=1, timeout=TRIAL_TIMEOUT)
     again: list[Report] = []
     try:
         executor.submit(job)

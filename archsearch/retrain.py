@@ -90,8 +90,7 @@ def retrain(
     """
     beside = folder.best.with_name(f".{folder.best.name}.tmp")
     old = folder.best.with_name(f".{folder.best.name}.old.tmp")
-    if old.exists() and not folder.best.exists():  # killed between the two renamings below
-        old.rename(folder.best)
+    finish_replacing(folder)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     candidate = trial.candidate
@@ -128,6 +127,14 @@ def retrain(
         return winner
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def finish_replacing(folder: StudyFolder) -> None:
+    """Puts a model in its place whose process was killed between the two renamings of `retrain`."""
+    beside = folder.best.with_name(f".{folder.best.name}.tmp")
+    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
+    if old.exists() and not folder.best.exists():
+        (beside if beside.exists() else old).rename(folder.best)
 
 
 def _done(

@@ -27,7 +27,7 @@ from archsearch.report.data import ReportData
 from archsearch.report.story import Story
 from archsearch.report.stress import StressReport
 from archsearch.report.verdict import Verdict
-from archsearch.retrain import retrain
+from archsearch.retrain import finish_replacing, retrain
 from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
@@ -247,6 +247,9 @@ class Study:
         if plan is not None:
             epochs = plan.winner_epochs if until is None else plan.most_epochs
         with locked(self.folder):
+            finish_replacing(self.folder)
+            if self.is_retrained:  # by another process, or by one that was killed while it put the model in its place
+                return self.winner()
             splits, how = self.splits(), (epochs, on_point, interrupted, until, timeout)
             return retrain(self.folder, self.info, best, splits, self._tested, *how)
 
@@ -318,7 +321,7 @@ class Study:
                 keep(grown)
 
             kept(story)
-            executor = local_executor(workers)
+            executor = local_executor(workers, timeout=TRIAL_TIMEOUT)
             return explain(story, path, winner, plan, self.splits(), executor, seconds, kept, interrupted)
 
     def story(self) -> Story | None:
@@ -343,7 +346,8 @@ class Study:
             return None
         image = image_seconds(best) or 0.0
         sessions = sessions_of(open_study(self.folder).user_attrs)
-        left = budget.seconds - spent(sessions) - closing_seconds(budget.seconds, image, self.info.test_images)
+        closing = closing_seconds(budget.seconds, image, self.info.test_images)
+        left = budget.seconds - spent(sessions, at_once=self.info.storage is not None) - closing
         return time.monotonic() + left
 
     def export(

@@ -1,5 +1,6 @@
 """Other coordinators of the same study, as one of them sees them."""
 
+import time
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -22,8 +23,11 @@ class Company(Protocol):
             seconds: How long to wait for the others; the block is told whether it is ours then.
         """
 
+    def now(self) -> float:
+        """Seconds since 1970, by the clock that all of them go by."""
+
     def beat(self, trials: Collection[optuna.Trial]) -> None:
-        """Says that these trials are alive, all that run here; call it often."""
+        """Says that these trials are alive, all that run here, and that a turn is still needed; call it often."""
 
     def dead(self, study: optuna.Study) -> list[FrozenTrial]:
         """Running trials whose coordinator is gone; nothing is done to them."""
@@ -37,6 +41,10 @@ class Alone:
     def turn(self, seconds: float) -> AbstractContextManager[bool]:
         """It always is."""
         return nullcontext(True)
+
+    def now(self) -> float:
+        """By the clock of this machine."""
+        return time.time()
 
     def beat(self, trials: Collection[optuna.Trial]) -> None:
         """Nobody listens."""

@@ -250,7 +250,9 @@ class Coordinator:
         """As `_start`, while no other coordinator starts anything."""
         if time.monotonic() < self._next_turn:
             return False
+        before = set(self._running)
         with self._ledger.turn() as ours:
+            self._let_go(before)
             self._adopt()
             started = ours and self._start()
         self._next_turn = 0.0 if started else time.monotonic() + self.company.pause
@@ -260,9 +262,15 @@ class Coordinator:
         """Takes in what others have done meanwhile."""
         before = set(self._running)
         if self._ledger.listen():
-            for number in before - set(self._running):
-                self.executor.stop(number)
+            self._let_go(before)
             self._adopt()
+
+    def _let_go(self, before: set[int]) -> None:
+        """Ends what others have taken over, of what ran before."""
+        for number in before - set(self._running):
+            self.executor.stop(number)
+        if self._waiting not in self._running:
+            self._waiting = None
 
     def _adopt(self) -> None:
         """Goes by the plan as others have changed it."""
@@ -280,13 +288,11 @@ class Coordinator:
         """Starts one job, or draws in vain; False if there is nothing to start now."""
         if self._waiting is not None:
             return self._submit_if_it_fits(self._waiting)
-        if not self._start_no_more():
-            self._explore()
-            return True
         finalist = self._to_confirm()
-        if finalist is None:
+        if finalist is None and self._start_no_more():
             return False
-        self._confirm(finalist)
+        with self._ledger.unless_taken_over():
+            self._explore() if finalist is None else self._confirm(finalist)
         return True
 
     def _explore(self) -> None:
@@ -301,7 +307,7 @@ class Coordinator:
             self._count_in_vain(str(error))
             return
         others = self._all()
-        twin = next((r for r in others if r.digest == drawn.digest and r.state in TRIED), None)
+        twin = next((r for r in others if r.digest == drawn.digest and r.state in TRIED and r != retried), None)
         excess = self._excess(trial, drawn.size)
         begun = self._ledger.begin(trial, self._begun(trial, drawn, retried))
         if excess:

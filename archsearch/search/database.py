@@ -55,6 +55,7 @@ class Database:
         self.storage = PatientStorage(address, self._patience)
         self._lock = Lock(address, study_name)
         self._beaten: dict[int, float] = {}
+        self._kept = -math.inf
 
     @contextmanager
     def turn(self, seconds: float = math.inf) -> Iterator[bool]:
@@ -81,13 +82,28 @@ class Database:
             if ours and not self._lock.release():
                 logger.warning("%s: the database was away during our turn, so it may have been another's", self.address)
 
+    def now(self) -> float:
+        """By the clock of the database."""
+        from sqlalchemy import text
+
+        def ask() -> float:
+            with self.storage.engine.connect() as connection:
+                return float(connection.execute(text("SELECT extract(epoch FROM now())")).scalar_one())
+
+        return self._patience.through(ask)
+
     def beat(self, trials: Collection[optuna.Trial]) -> None:
         """Says that these trials are alive, each at once and then every `HEARTBEAT_SECONDS`; call it often.
+
+        A turn that lasts for long is kept, too: the server takes it from a holder that says nothing.
 
         Args:
             trials: All that run here.
         """
         now, running = time.monotonic(), {trial._trial_id for trial in trials}
+        if now - self._kept >= HEARTBEAT_SECONDS:
+            self._lock.keep()
+            self._kept = now
         self._beaten = {trial: at for trial, at in self._beaten.items() if trial in running}
         for trial in running:
             if now - self._beaten.get(trial, -math.inf) >= HEARTBEAT_SECONDS:

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -29,7 +30,25 @@ PLAN = "plan"
 """Study attribute: the `Plan` as JSON."""
 GONE = "its coordinator is gone"
 TURN_SECONDS = 2.0
+SIGN_SECONDS = 10.0
+"""Between two signs of life: what is searched after the last is not counted when a search is killed."""
 ENDED_FIRST = "the search ended before it did"
+LEFT = (GONE, ENDED_FIRST)
+"""Why trials were interrupted that another coordinator goes on with."""
+
+
+def take_over(study: optuna.Study, company: Company, own: Collection[int] = ()) -> None:
+    """Ends the trials of coordinators that are gone, and what was drawn and never begun; within a turn.
+
+    Trials are drawn and begun in one turn, so whoever drew those has died, or lost its turn and will notice.
+
+    Args:
+        study: The study.
+        company: Whoever searches it, too.
+        own: Numbers of trials that run here.
+    """
+    lost = {trial.number: trial for trial in (*company.dead(study), *recovery.unbegun(study))}
+    recovery.end(study, [trial for number, trial in lost.items() if number not in own], GONE)
 
 
 @dataclass
@@ -55,8 +74,8 @@ class Ledger:
         self._session = f"{PREFIX}{uuid4().hex}"
         self._others = sessions_of(self.study.user_attrs)
         self._looked = time.monotonic()
-        self._zero = time.time() - time.monotonic()
-        self._drawn_elsewhere = False
+        self._zero = self.company.now() - time.monotonic()
+        self._signed = -inf
 
     def all(self) -> list[TrialRecord]:
         """All trials, by number."""
@@ -75,29 +94,28 @@ class Ledger:
 
     @property
     def others_run(self) -> bool:
-        """Whether trials run elsewhere, or were drawn there and are still to begin, or to end with who drew them."""
-        return self._drawn_elsewhere or any(
-            r.state == "running" and r.number not in self.running for r in self.records.values()
-        )
+        """Whether trials run elsewhere."""
+        return any(r.state == "running" and r.number not in self.running for r in self.records.values())
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Begins trials while no other coordinator does, knowing what they have done; takes up what dead ones left.
+        """Begins trials while no other coordinator does, knowing what they have done; takes up what others have left.
 
         Yields:
             Whether it is our turn: the others may take a while, and what trains here has to be listened to.
         """
         with self.company.turn(TURN_SECONDS) as ours:
-            if ours:
-                if dead := self.company.dead(self.study):
-                    recovery.end(self.study, dead, GONE)
-                    recovery.requeue(self.study)
+            if ours and self.company.pause:
+                take_over(self.study, self.company, self.running)
                 self._look()
+                recovery.requeue(self.study, self.all(), LEFT)
             yield ours
 
     def listen(self) -> bool:
         """Says that this coordinator is alive, and looks at times at what others have done; whether it did."""
         self.company.beat(self.running.values())
+        if time.monotonic() - self._signed > SIGN_SECONDS:
+            self.sign_of_life()
         if not self.company.pause or time.monotonic() - self._looked < self.company.pause:
             return False
         self._look()
@@ -109,27 +127,27 @@ class Ledger:
             return
         attributes = self.study.user_attrs
         self._others = sessions_of({name: kept for name, kept in attributes.items() if name != self._session})
-        self._drawn_elsewhere = False
         for trial in self.study.get_trials(deepcopy=False):
-            known = self.records.get(trial.number)
+            known, kept = self.records.get(trial.number), trial.user_attrs.get(record.ATTRIBUTE)
             if trial.number in self.running and trial.state.is_finished():
                 logger.warning("trial %d was taken over by another coordinator", trial.number)
                 del self.running[trial.number]
-            if trial.number in self.running or (known is not None and known.state != "running"):
+            if kept is None or trial.number in self.running:
                 continue
-            if record.ATTRIBUTE in trial.user_attrs:
-                self.records[trial.number] = TrialRecord.model_validate(trial.user_attrs[record.ATTRIBUTE])
-            elif trial.state == TrialState.RUNNING:
-                self._drawn_elsewhere = True
+            if known is None or known.state == "running" or known.state != kept["state"]:
+                self.records[trial.number] = TrialRecord.model_validate(kept)
         self.records = {each.number: each for each in record.joined(self.all())}
 
     @contextmanager
-    def _unless_taken_over(self) -> Iterator[None]:
-        """What is written to a trial that others have taken over meanwhile is not written; `_look` finds out."""
+    def unless_taken_over(self) -> Iterator[None]:
+        """A block that ends as soon as it writes to a trial that others have taken over; the next look finds out which.
+
+        They do so if this coordinator was not heard of for a while, as when it was stopped.
+        """
         try:
             yield
         except UpdateFinishedTrialError:
-            self._looked -= self.company.pause
+            self._looked = -inf
 
     # Trials begin, go on and end --------------------------------------------------------------------------------------
 
@@ -171,15 +189,15 @@ class Ledger:
         carried = sum(report.is_last for report in reports)
         seconds = sum(report.seconds for report in reports)
         begun = begun.model_copy(update={"reports": reports, "carried": carried, "seconds": seconds})
-        self.running[begun.number] = trial
-        self.company.beat(self.running.values())
-        self.records[begun.number] = begun
         record.write(trial, begun)
+        self.running[begun.number] = trial
+        self.records[begun.number] = begun
+        self.company.beat(self.running.values())
         return begun
 
     def tell_pruner(self, number: int, step: int, value: float) -> None:
         """Passes a score on to Optuna's trial."""
-        with self._unless_taken_over():
+        with self.unless_taken_over():
             self.running[number].report(value, step)
 
     def add(self, report: Report) -> TrialRecord:
@@ -191,7 +209,7 @@ class Ledger:
 
     def keep(self, number: int) -> None:
         """Writes a running trial as it is."""
-        with self._unless_taken_over():
+        with self.unless_taken_over():
             record.write(self.running[number], self.records[number])
         self.sign_of_life()
 
@@ -219,9 +237,9 @@ class Ledger:
         """
         trial = self.running.pop(number)
         now = self.change(number, state=state, reason=reason, cause=cause, ended=self.now())
-        with self._unless_taken_over():
+        with self.unless_taken_over():
             record.write(trial, now)
-            self.study.tell(trial, values, optuna_state)
+            self.study.tell(trial, values, optuna_state, skip_if_finished=True)
         if now.confirms is not None:
             self.records = {each.number: each for each in record.joined(self.all())}
         self.sign_of_life()
@@ -243,11 +261,12 @@ class Ledger:
 
     def sign_of_life(self) -> None:
         """Keeps that the search still runs."""
+        self._signed = time.monotonic()
         self.study.set_user_attr(self._session, self._own)
 
     def seconds(self) -> float:
         """That the study has been searched, by whomever and whenever."""
-        return spent([*self._others, self._own])
+        return spent([*self._others, self._own], self.company.pause > 0)
 
     @property
     def is_first(self) -> bool:

@@ -49,6 +49,14 @@ class Lock:
             raise Unreachable(told(error)) from error
         return True
 
+    def keep(self) -> None:
+        """Says that its holder lives, if it is held; whether it was lost is found out when it is released."""
+        import psycopg
+
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.execute("SELECT 1")
+
     def release(self) -> bool:
         """Whether it was ours until now: it was not if the database has been away."""
         import psycopg

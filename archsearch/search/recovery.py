@@ -1,9 +1,11 @@
 """What a search that was interrupted or killed left behind."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.search import objectives
@@ -28,7 +30,13 @@ def recover(study: optuna.Study) -> int:
         How many there were.
     """
     end(study, study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)), KILLED)
-    return requeue(study)
+    return requeue(study, records.read(study))
+
+
+def unbegun(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that run in Optuna and have no record: they were drawn, and not begun."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [trial for trial in running if records.ATTRIBUTE not in trial.user_attrs]
 
 
 def end(study: optuna.Study, lost: Iterable[FrozenTrial], reason: str) -> None:
@@ -44,23 +52,34 @@ def end(study: optuna.Study, lost: Iterable[FrozenTrial], reason: str) -> None:
                 _queue(study, point, trial.user_attrs.get(RETRIES))
         elif kept["state"] == "running":
             update = {"state": "interrupted", "reason": reason, "ended": time.time()}
-            # The trial object that could set this died with its coordinator.
-            study._storage.set_trial_user_attr(trial._trial_id, records.ATTRIBUTE, {**kept, **update})
+            # The trial object that could set this died with its coordinator; or it lives, and has ended the trial.
+            with suppress(UpdateFinishedTrialError):
+                study._storage.set_trial_user_attr(trial._trial_id, records.ATTRIBUTE, {**kept, **update})
         elif kept["state"] in ("complete", "confirmation"):
             wanted = study.metric_names or [ACCURACY]
             state, values = TrialState.COMPLETE, objectives.values(TrialRecord.model_validate(kept), wanted)
         elif kept["state"] in ("pruned", "infeasible"):
             state = TrialState.PRUNED
-        study.tell(trial.number, values, state)
+        study.tell(trial.number, values, state, skip_if_finished=True)
 
 
-def requeue(study: optuna.Study) -> int:
-    """Queues what was interrupted or gets another chance, and is neither queued nor begun again; says how many."""
-    found = [each for each in records.read(study) if each.confirms is None]
-    newest = {each.digest: each for each in found if each.state != "duplicate"}
-    interrupted = [each for each in newest.values() if each.state == "interrupted"]
-    begun_again = {each.retries for each in found}
-    lost = [each for each in found if is_tried_again(each) and each.number not in begun_again]
+def requeue(study: optuna.Study, found: Sequence[TrialRecord], reasons: Collection[str] = ()) -> int:
+    """Queues what was interrupted or gets another chance, and is neither queued nor begun again; says how many.
+
+    Args:
+        study: The study.
+        found: All its trials.
+        reasons: Only what was interrupted for one of these; empty is whatever was.
+    """
+    tried = [each for each in found if each.confirms is None and each.state != "duplicate"]
+    newest = {each.digest: each for each in tried}
+    interrupted = [
+        each for each in newest.values() if each.state == "interrupted" and (not reasons or each.reason in reasons)
+    ]
+    begun_again = {each.retries for each in tried}
+    lost = [each for each in tried if is_tried_again(each) and each.number not in begun_again]
+    if not interrupted and not lost:
+        return 0
     drawn = study.get_trials(deepcopy=False)
     for each in (*interrupted, *lost):
         _queue(study, drawn[each.number].params, each.number if each.state == "failed" else each.retries)

@@ -19,8 +19,15 @@ def sessions_of(attributes: Mapping[str, Any]) -> list[Session]:
     return sorted(Session(*kept) for name, kept in attributes.items() if name.startswith(PREFIX))
 
 
-def spent(sessions: list[Session]) -> float:
-    """Seconds in which at least one search was at work: what several do at once counts once."""
+def spent(sessions: list[Session], at_once: bool) -> float:
+    """Seconds in which at least one search was at work: what several do at once counts once.
+
+    Args:
+        sessions: All of a study.
+        at_once: Whether there may be several at once. If not, those that seem to be are of a clock that was set back.
+    """
+    if not at_once:
+        return sum(seen - began for began, seen in sessions)
     seconds, until = 0.0, float("-inf")
     for began, seen in sorted(sessions):
         seconds += max(0.0, seen - max(began, until))

@@ -484,7 +484,7 @@ def test_with_two_objectives_a_trial_is_dropped_only_for_one_that_costs_no_more(
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in ("coordinator", "ledger", "probing"):
+    for module in ("company", "coordinator", "ledger", "probing"):
         monkeypatch.setattr(f"archsearch.search.{module}.time", made)
     return made
 

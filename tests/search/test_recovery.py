@@ -116,5 +116,13 @@ def test_what_was_tried_again_by_now_does_not_wait(study: optuna.Study) -> None:
     drawn(study, 3, 3)
     begun(study, 3, state="interrupted", reason=KILLED)
     begun(study, 3, state="complete", scores=(0.9,))
-    assert requeue(study) == 0
+    assert requeue(study, record.read(study)) == 0
     assert queue(study) == []
+
+
+def test_a_second_try_that_was_taken_for_a_duplicate_waits_again(study: optuna.Study) -> None:
+    drawn(study, 3, 3)
+    begun(study, 3, state="failed", reason="lost", cause="worker lost")
+    begun(study, 3, state="duplicate", retries=0)
+    assert recover(study) == 1
+    assert queue(study) == [(3, 0)]

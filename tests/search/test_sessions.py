@@ -17,7 +17,11 @@ from archsearch.search.sessions import PREFIX, Session, sessions_of, spent
     ],
 )
 def test_what_several_do_at_once_counts_once(sessions: list[tuple[float, float]], seconds: float) -> None:
-    assert spent([Session(*each) for each in sessions]) == seconds
+    assert spent([Session(*each) for each in sessions], at_once=True) == seconds
+
+
+def test_one_after_the_other_counts_though_the_clock_was_set_back() -> None:
+    assert spent([Session(100.0, 150.0), Session(90.0, 120.0)], at_once=False) == 80.0
 
 
 def test_sessions_are_read_from_a_studys_attributes() -> None:

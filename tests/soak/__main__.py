@@ -159,7 +159,7 @@ class Soak:
         """What is wrong, by what was looked at."""
         kept = optuna.load_study(storage=self._plain(), study_name=None)
         trials, records = kept.get_trials(deepcopy=False), record.read(kept)
-        wall, searched = time.monotonic() - self.began, spent(sessions_of(kept.user_attrs))
+        wall, searched = time.monotonic() - self.began, spent(sessions_of(kept.user_attrs), self.storage is not None)
         deaths = sum(run.code != 0 for run in self.runs)
         injected = Counter(kind for run in self.runs for kind in run.faults)
         assert self.long is not None
