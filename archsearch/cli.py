@@ -4,6 +4,7 @@ Everything heavy is imported inside the command that needs it, so that `--help` 
 """
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
@@ -144,7 +146,7 @@ def search(
         data=data,
         out=out or default_folder(space, data),
         trials=trials,
-        seconds=parse_duration(time) if time else None,
+        seconds=None if time is None else parse_duration(time),
         workers=workers,
         workers_per_gpu=workers_per_gpu,
         folds=folds,
@@ -177,7 +179,7 @@ def search(
 
             study, ended = run_search(config, told, interrupted)
         typer.echo(f"search over: {ended}")
-        if study.best() is None:
+        if study.best() is None and not interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}")
         elsewhere = "" if interrupted() else study.retrained_elsewhere()
@@ -210,12 +212,11 @@ def status(study: StudyPath) -> None:
 
 
 @app.command()
-def show(study: StudyPath, trial: TrialNumber) -> None:
+def show(study: StudyPath, trial: TrialNumber, trust_code: TrustCode = False) -> None:
     """Show one trial: its architecture, its folds, and why it ended."""
     from archsearch.display_trial import trial_view
-    from archsearch.study import Study
 
-    console().print(trial_view(Study(study).trial(trial)))
+    console().print(trial_view(_study(study, trust_code).trial(trial)))
 
 
 @app.command()
@@ -287,6 +288,7 @@ def explain(
 def compare(
     studies: Annotated[list[Path], typer.Argument(metavar="STUDY STUDY…", help="Folders of two studies or more.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("reports/compare.html"),
+    trust_code: TrustCode = False,
 ) -> None:
     """Set several studies side by side, on one page."""
     from archsearch import display
@@ -294,6 +296,8 @@ def compare(
 
     if len(studies) < 2:
         raise InputError(f"compare: found {len(studies)} study, expected two or more")
+    for each in studies:
+        _study(each, trust_code)
     answer, rows = compare(studies, out)
     console().print(display.comparison_table(rows), soft_wrap=False)
     typer.echo(f"{answer}\npage: {out}")
@@ -479,6 +483,7 @@ def main() -> None:
     """Runs the command line; errors become one message and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _not_lost
     try:
         app()
     except _Interrupted:
@@ -493,6 +498,8 @@ def main() -> None:
         if (said := trouble(error)) is None:
             raise
         _fail(said, 1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: what Python does at its exit takes a moment
 
 
 class _Interrupted(BaseException):
@@ -501,6 +508,14 @@ class _Interrupted(BaseException):
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise _Interrupted
+
+
+def _not_lost(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised while it deletes an object; a Ctrl-C that comes just then comes again."""
+    if unraisable.exc_type is _Interrupted:
+        Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _fail(message: object, code: int) -> NoReturn:
@@ -580,6 +595,7 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
         if came:
             raise _Interrupted
         came.append(number)
+        os.write(2, b"\nending; Ctrl-C again ends at once\n")  # a handler may come amid any other output
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -11,6 +11,8 @@ import os
 import shutil
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,6 +31,8 @@ _REMEDIES = {
     errno.EDQUOT: _FULL,
     errno.EFBIG: "raise the limit for the size of a file ('ulimit -f') and run the same command again",
     errno.EROFS: "copy it to a place that can be written",
+    errno.EACCES: "allow this user to do that, or work on a copy",
+    errno.EPERM: "allow this user to do that, or work on a copy",
     errno.EIO: "the disk or the network is failing: copy what is there to another one, and run the command again",
 }
 
@@ -73,6 +77,15 @@ def sync(folder: Path) -> None:
         if path.is_file():
             with path.open("r+b") as file:
                 os.fsync(file.fileno())
+
+
+def is_whole_zip(path: Path) -> bool:
+    """Whether a file, such as Keras's, is a ZIP archive in which nothing is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 @cache

@@ -19,7 +19,7 @@ from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
 from archsearch.errors import InputError, SearchError, StudyError
 from archsearch.explain import Tried, explain, outline_story
-from archsearch.files import write_whole
+from archsearch.files import is_whole_zip, write_whole
 from archsearch.interop.candidates import HyperCandidates, hyper_recipe
 from archsearch.replay import Replayed, replay
 from archsearch.report.collect import collect
@@ -121,7 +121,7 @@ class Study:
     def is_retrained(self) -> bool:
         """Whether the model in best/ is the best trial's."""
         best, winner = self.best(), self.winner()
-        return bool(best and winner and best.number == winner.trial and self.folder.model.is_file())
+        return bool(best and winner and best.number == winner.trial and is_whole_zip(self.folder.model))
 
     def collect(self) -> ReportData:
         """How the study stands, as plain data."""
@@ -434,7 +434,9 @@ class Study:
         if winner is None and self.best() is None:
             raise SearchError(self._no_winner)
         if winner is None or not self.folder.model.is_file():
-            raise InputError(f"{self.folder.model}: there is no model here yet; make it with: archsearch retrain")
+            raise InputError(
+                f"{self.folder.model}: there is no model here yet; make it with: archsearch retrain {self.path}"
+            )
         if trial is None or trial == winner.trial:
             return self.folder
         found = self.trial(trial)
@@ -485,6 +487,8 @@ def compare(folders: Sequence[Path], page: Path) -> "tuple[str, list[list[Cell]]
     """
     from archsearch.report.compare import answer, names_of, render, table
 
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"compare: found a study twice among {', '.join(map(str, folders))}; expected different ones")
     studies = {
         name: Study(folder).collect() for name, folder in zip(names_of([*map(str, folders)]), folders, strict=True)
     }
@@ -508,7 +512,7 @@ def locked(folder: StudyFolder) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise StudyError(
-            f"{folder.path}: another archsearch is at work on this study; wait for it, or choose another --out"
+            f"{folder.path}: another archsearch is at work on this study; wait for it, or search into another --out"
         ) from None
     except OSError as error:
         if error.errno not in READ_ONLY:

@@ -89,13 +89,14 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         monkeypatch.setattr(sys, "argv", ["archsearch", *map(str, words)])
         capfd.readouterr()
         ended_with: int | str | None = 0
-        ours = signal.getsignal(signal.SIGINT)
+        ours, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
         try:
             main()
         except SystemExit as ended:
             ended_with = ended.code
         finally:
             signal.signal(signal.SIGINT, ours)
+            sys.unraisablehook = hook
         said = capfd.readouterr()
         return Done(ended_with, said.out, said.err)
 

@@ -23,6 +23,8 @@ from archsearch.search.executors.local import LocalExecutor
 from archsearch.study import Study
 from archsearch.training.job import TrialJob
 
+ENDING = "\nending; Ctrl-C again ends at once\n"
+"""What is said of the first Ctrl-C."""
 COMMAND = Path(sys.executable).with_name("archsearch")
 TRIALS = 4
 HANGING = 120

@@ -206,7 +206,7 @@ def test_a_wrong_command_line_is_said_so(cli: Cli, words: tuple[str, ...], messa
     ("content", "message"),
     [
         (None, r"no study here \(study\.json is missing\)"),
-        ("{", r"study\.json: the file: .*; the file is damaged or from another version of archsearch"),
+        ("{", r"study\.json: Invalid JSON: .*; the file is damaged or from another version of archsearch"),
         ('{"version": "0.1.0"}', r"study\.json: space: Field required; the file is damaged"),
     ],
     ids=["missing", "cut short", "incomplete"],
@@ -576,7 +576,7 @@ def test_a_winner_whose_model_is_gone(cli: Cli, a_copy: Study) -> None:
     a_copy.folder.model.unlink()
     for command in ("export", "stress", "demo"):
         done = cli(command, a_copy.path)
-        said = f"{a_copy.folder.model}: there is no model here yet; make it with: archsearch retrain\n"
+        said = f"{a_copy.folder.model}: there is no model here yet; make it with: archsearch retrain {a_copy.path}\n"
         assert (done.code, done.err) == (2, said)
 
 
@@ -593,3 +593,12 @@ def test_the_demo_is_written_and_served(a_copy: Study, tmp_path: Path) -> None:
         ended = demo.finish()
     assert ended.code in (0, 128 + signal.SIGINT)
     assert "Traceback" not in ended.err
+
+
+@shared
+@pytest.mark.slow
+def test_a_study_is_not_compared_with_itself(cli: Cli, searched: Searched) -> None:
+    path = searched.study.path
+    done = cli("compare", path, path / ".." / path.name)
+    assert done.code == 2
+    assert done.err.startswith("compare: found a study twice among ")

@@ -1,6 +1,7 @@
 """Retraining happens in a process of its own: in time, or not at all."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 from candidates import drawn_from_a_space
-from searches import HANGING, Searched, background, contents, wait_for_the_end_of
+from searches import ENDING, HANGING, Searched, background, contents, wait_for_the_end_of
 from spaces import SMALL
 
 from archsearch.data.splits import Splits
@@ -136,6 +137,25 @@ def test_one_that_hangs_without_any_deadline_is_ended_too(a_copy: Study, splits:
 
 def test_a_long_epoch_is_no_silence(a_copy: Study, splits: Splits) -> None:
     assert retrained(a_copy, splits, trained_for(a_copy, 400.0), timeout=2.0) is not None
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_process_that_was_killed_between_two_renamings(a_copy: Study, whole: bool) -> None:
+    winner, openings = a_copy.winner(), a_copy.collect().openings
+    if whole:  # the new model is there, and not in its place
+        shutil.copytree(a_copy.folder.best, a_copy.path / ".best.tmp")
+    a_copy.folder.best.rename(a_copy.path / ".best.old.tmp")
+    assert a_copy.retrain() == winner
+    assert a_copy.collect().openings == openings, "it is not trained and tested again"
+
+
+def test_a_damaged_model_is_made_again(a_copy: Study) -> None:
+    whole = a_copy.folder.model.read_bytes()
+    for damaged in (whole[:500], whole[:1000] + bytes(200) + whole[1200:]):
+        a_copy.folder.model.write_bytes(damaged)
+        assert not a_copy.is_retrained
+    assert a_copy.retrain() is not None
+    assert a_copy.is_retrained
 
 
 def kill_retraining(point: Point) -> None:
@@ -260,7 +280,7 @@ def test_ctrl_c_while_a_search_retrains(tmp_path: Path) -> None:
         search.until("retraining the best architecture")
         search.ctrl_c()
         done = search.finish()
-        assert (done.code, done.err) == (130, "")
+        assert (done.code, done.err) == (130, ENDING)
         assert done.out.endswith("The same command goes on from here.\n")
         wait_for_the_end_of(search.process.pid)
     assert study.winner() is None

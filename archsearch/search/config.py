@@ -19,6 +19,11 @@ from archsearch.search.samplers import HALVING, PRUNERS, SAMPLERS
 DEFAULT_SECONDS = 600.0
 TRIAL_TIMEOUT = 600.0
 EPOCHS = 10
+MOST_SEED = 2**31 - 1
+"""Samplers take no more than twice that, and get more for each coordinator."""
+MOST_WORKERS = 1000
+MOST_WORKERS_A_CORE = 16
+"""On this machine: more get nothing done."""
 LEAST_PART = 1e-4
 """Of a CPU or a GPU; Ray counts in these."""
 BATCH_SIZE = 128
@@ -46,7 +51,7 @@ class SearchConfig:
             cluster has room for.
         workers_per_gpu: On this machine, instead of `workers`: trials that share a GPU; None is one for each.
         folds: Folds of the cross-validation, at least 2, all run by every candidate; None has them planned.
-        seed: Of the splits, the sampler and every trial, at least 0.
+        seed: Of the splits, the sampler and every trial, 0 to `MOST_SEED`.
         size: Side to which images are resized, in pixels; None leaves them.
         sampler: A name in `SAMPLERS`.
         pruner: A name in `PRUNERS`.
@@ -103,6 +108,8 @@ class SearchConfig:
         _at_least("workers-per-gpu", self.workers_per_gpu, 1)
         _at_least("folds", self.folds, 2)
         _at_least("seed", self.seed, 0)
+        _at_most("seed", self.seed, MOST_SEED)
+        _at_most("workers", self.workers, MOST_WORKERS)
         _at_least("size", self.size, 1)
         if self.epochs is not None and not self.epochs > 0:
             raise InputError(f"epochs: found {self.epochs:g}, expected more than 0")
@@ -152,6 +159,11 @@ def parse_duration(text: str, name: str = "time") -> float:
 def _at_least(name: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise InputError(f"{name}: found {value}, expected at least {least}")
+
+
+def _at_most(name: str, value: float | None, most: int) -> None:
+    if value is not None and value > most:
+        raise InputError(f"{name}: found {value}, expected at most {most}")
 
 
 def _check_objectives(objectives: tuple[str, ...], pruner: str) -> None:

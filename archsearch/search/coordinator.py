@@ -221,7 +221,8 @@ class Coordinator:
         if self.budget.trials is not None and timing.trained(self._all()) >= self.budget.trials:
             return "all trials are done"
         if self._exhausted:
-            return "nothing new is left to try"
+            slow = any(r.reason == TOO_SLOW for r in self._all())
+            return "nothing new is left to try" + " in the time that is left" * slow
         if self._slow_draws >= MOST_SLOW_DRAWS:
             return "the time is spent"
         complete = [r for r in self._all() if r.state == "complete"]

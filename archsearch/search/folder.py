@@ -237,21 +237,24 @@ class StudyFolder:
                 f"{self.path}: no study here (study.json is missing); expected a folder that "
                 "'archsearch search … --out FOLDER' made"
             )
-        return read_plain(StudyInfo, self.info)
+        return read_plain(StudyInfo, self.info, "put a copy in its place: it cannot be made again")
 
     def read_winner(self) -> WinnerInfo | None:
         """The retrained winner, or None before `retrain`."""
         return read_plain(WinnerInfo, self.winner) if self.winner.is_file() else None
 
 
-def read_plain(kind: type[Plain], path: Path) -> Plain:
-    """The file's JSON as `kind`. Raises StudyError if it is something else."""
+def read_plain(
+    kind: type[Plain],
+    path: Path,
+    remedy: str = "put a copy in its place, or delete it if what it holds can be made again",
+) -> Plain:
+    """The file's JSON as `kind`. Raises StudyError if it is something else, and says what to do."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
+        field = "".join(f"{name}: " for name in [".".join(map(str, first["loc"]))] if name)
         raise StudyError(
-            f"{path}: {field}: {first['msg']}; the file is damaged or from another version of archsearch; put a copy "
-            "in its place, or delete it if what it holds can be made again"
+            f"{path}: {field}{first['msg']}; the file is damaged or from another version of archsearch; {remedy}"
         ) from error

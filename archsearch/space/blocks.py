@@ -38,7 +38,7 @@ from archsearch.space.architecture import (
     Separable,
     Shortcut,
 )
-from archsearch.space.code import load_code
+from archsearch.space.code import bounded, load_code
 
 if TYPE_CHECKING:
     from archsearch.space.network import Network
@@ -140,7 +140,10 @@ def custom(network: Network, x: int, block: Custom, downsample: Downsample) -> i
     """
     function = load_code(block.code)
     try:
-        end = function(network, x, block, downsample)
+        with bounded(block.code):
+            end = function(network, x, block, downsample)
+    except TrialError:
+        raise
     except Exception as error:  # whatever a stranger's function raises
         raise TrialError(f"custom block '{block.code}' failed: {type(error).__name__}: {error}") from error
     if type(end) is not int or not 0 <= end < len(network.nodes):

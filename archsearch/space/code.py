@@ -11,12 +11,19 @@ the last one. So it is counted, hashed, drawn and built like any other, and need
 import importlib
 import importlib.util
 import inspect
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
-from archsearch.errors import InputError
+from archsearch.errors import InputError, TrialError
+
+CODE_SECONDS = 10.0
+"""That a block of a user's own may take to add its layers, which takes milliseconds."""
 
 _trusted: list[Path] = []
 _loaded: dict[str, Any] = {}
@@ -61,6 +68,31 @@ def load_code(reference: str) -> Any:
         _loaded[reference] = getattr(module, name)
         _modules[reference] = module
     return _loaded[reference]
+
+
+@contextmanager
+def bounded(reference: str) -> Iterator[None]:
+    """A block in which the code that `reference` names is run, for `CODE_SECONDS` at most.
+
+    Nothing bounds it in another thread than the main one, nor where there are no such timers, as under Windows.
+
+    Raises:
+        TrialError: It has not ended by then.
+    """
+
+    def late(number: int, frame: object) -> NoReturn:
+        raise TrialError(f"'{reference}' has not ended for {CODE_SECONDS:g} s")
+
+    if current_thread() is not main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, CODE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def code_text(reference: str) -> str:

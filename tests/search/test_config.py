@@ -43,6 +43,8 @@ def test_what_is_no_duration(text: str) -> None:
         ({"workers": 0}, "workers: found 0, expected at least 1"),
         ({"folds": 1}, "folds: found 1, expected at least 2"),
         ({"seed": -1}, "seed: found -1, expected at least 0"),
+        ({"seed": 2**32}, "seed: found 4294967296, expected at most 2147483647"),
+        ({"workers": 100_000}, "workers: found 100000, expected at most 1000"),
         ({"size": 0}, "size: found 0, expected at least 1"),
         ({"sampler": "tpee"}, "sampler: found 'tpee', expected one of tpe, random, qmc; did you mean 'tpe'?"),
         ({"pruner": "asha"}, "pruner: found 'asha', expected one of halving, hyperband, median, none"),

@@ -103,6 +103,8 @@ def test_a_machine_is_asked(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> 
     assert (local_executor(None).workers, local_executor(None, 2).workers, local_executor(3).workers) == (2, 4, 3)
     monkeypatch.setenv(VISIBLE, "1")
     assert local_executor(None).workers == 1
+    with pytest.raises(InputError, match=r"workers: found 999, expected at most \d+ on a machine of \d+ cores"):
+        local_executor(999)
 
 
 def test_the_driver_is_asked_where_nvidia_smi_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ DISK_BYTES = 4 * 2**20
 LEAST_DISK_BYTES = 32 * 2**20
 PAUSE = (2.0, 7.0)
 """Seconds from one fault to the next."""
+HANGING = 240.0
+"""Seconds without a word, after which a command will not come to its end."""
 ROUND = 6
 """Trials that the command is told to add, again and again."""
 CALM = 0.45
@@ -132,10 +134,14 @@ class Soak:
         clock = Path(__file__).with_name("clock")
         run = Run(words, {"SOAK_CLOCK": str(self.folder / "clock"), "PYTHONPATH": f"{clock}:{Path.cwd()}"})
         self.runs.append(run)
-        due = time.monotonic() + self.chance.uniform(*PAUSE)
+        due, said, heard = time.monotonic() + self.chance.uniform(*PAUSE), 0, time.monotonic()
         try:
             while not run.has_ended():
                 run.sample()
+                if run.said != said:
+                    said, heard = run.said, time.monotonic()
+                if time.monotonic() - heard > HANGING:
+                    raise SystemExit(f"the command has said nothing for {HANGING:.0f} s, after {run.faults}")
                 self.faults.tick()
                 now = time.monotonic()
                 if now > due and now < self.until and (kind := self.faults.inject(run, calm=now > self.calm_from)):

@@ -65,6 +65,11 @@ class Run:
         """Of the coordinator."""
         return self._process.pid
 
+    @property
+    def said(self) -> int:
+        """Bytes that it has printed so far."""
+        return os.fstat(self._out.fileno()).st_size
+
     def sample(self) -> None:
         """Notes what the coordinator holds, at most once a second."""
         seconds = time.monotonic() - self.began

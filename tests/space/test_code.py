@@ -81,6 +81,27 @@ def test_what_cannot_be_loaded_is_said(folder: Path, reference: str, said: str) 
     assert answer.startswith(said)
 
 
+def test_a_block_of_ones_own_that_hangs_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "blocks.py").write_text("def ghost(network, x, block, downsample):\n    while True:\n        pass\n")
+    lines = (
+        *TRUST,
+        "from archsearch.errors import TrialError",
+        "from archsearch.space import code",
+        "from archsearch.space.architecture import Task",
+        "from archsearch.space.load import load_space",
+        "from archsearch.space.network import lower",
+        "from archsearch.space.sample import FixedChooser, sample",
+        "code.CODE_SECONDS = 0.5",
+        "space = load_space('space.yaml', trust_code=True)",
+        "task = Task(height=8, width=8, channels=1, classes=10)",
+        "try:",
+        "    lower(sample(space, FixedChooser({'stages.0.block': 'custom'}), task).architecture)",
+        "except TrialError as error:",
+        "    print(error)",
+    )
+    assert python(folder, *lines) == "'blocks.py:ghost' has not ended for 0.5 s"
+
+
 def test_a_block_of_ones_own_is_counted_and_hashed_like_any_other(folder: Path) -> None:
     lines = (
         *TRUST,

@@ -3,7 +3,7 @@
 import os
 
 from archsearch.errors import InputError
-from archsearch.search.config import SearchConfig, cores
+from archsearch.search.config import MOST_WORKERS_A_CORE, SearchConfig, cores
 from archsearch.search.executors.base import Executor
 from archsearch.search.executors.gpus import VISIBLE, gpus
 from archsearch.search.executors.local import LocalExecutor
@@ -25,9 +25,16 @@ def executor_for(config: SearchConfig) -> Executor:
 
 
 def local_executor(workers: int | None, per_gpu: int | None = None, timeout: float | None = None) -> LocalExecutor:
-    """An executor on this machine and its GPUs. Raises InputError if there is none and `per_gpu` is given."""
+    """An executor on this machine and its GPUs.
+
+    Raises:
+        InputError: `per_gpu` is given and there is no GPU, or there are far more workers than cores.
+    """
     devices = gpus(os.environ.get(VISIBLE))
-    return LocalExecutor(workers or workers_for(len(devices), per_gpu, cores()), timeout, devices)
+    wanted, most = workers or workers_for(len(devices), per_gpu, cores()), MOST_WORKERS_A_CORE * cores()
+    if wanted > most:
+        raise InputError(f"workers: found {wanted}, expected at most {most} on a machine of {cores()} cores")
+    return LocalExecutor(wanted, timeout, devices)
 
 
 def workers_for(devices: int, per_gpu: int | None, cores: int) -> int:

@@ -1,5 +1,6 @@
 """Child processes that find TensorFlow imported and not started, and leave the terminal alone."""
 
+import atexit
 import contextlib
 import ctypes
 import multiprocessing
@@ -28,7 +29,7 @@ PAUSES = (0.0, 0.1, 1.0)
 """Seconds to wait before a server that has died is asked again: a large process takes a moment to end."""
 EXIT_SECONDS = 1.0
 """At most, between the last that is heard of a process that ends by itself, and its exit code."""
-ANSWER_SECONDS, LOADING_SECONDS = 20, 300
+ANSWER_SECONDS, LOADING_SECONDS = 20, 120
 """How long a server may take to answer, and to load TensorFlow first; one that is stopped, or hangs, is killed then."""
 
 
@@ -41,7 +42,7 @@ def start(work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> t
     context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(work, theirs, arguments), name=name, daemon=True)
-    with environment(TENSORFLOW | ONE_THREAD | _compiled()), stderr_to(os.devnull), _without_ctrl_c():
+    with environment(TENSORFLOW | ONE_THREAD | _compiled()), stderr_to(os.devnull):
         _start(process)
     theirs.close()
     return process, ours
@@ -86,6 +87,9 @@ def _start_in_time(process: BaseProcess) -> None:
 
     Thread(target=watch, daemon=True).start()
     try:
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            with _without_ctrl_c():
+                forkserver.ensure_running()
         process.start()
     finally:
         started.set()
@@ -98,8 +102,12 @@ def _server_pid() -> int | None:
     return pid
 
 
+@atexit.register
 def _kill_server() -> None:
-    """Its children die with it; the next start finds that it has gone, and starts another one."""
+    """Its children die with it; the next start finds that it has gone, and starts another one.
+
+    At the end it would see by itself that nobody needs it any more, unless it is stopped.
+    """
     if (pid := _server_pid()) is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
