@@ -305,6 +305,20 @@ def test_progress_is_what_the_study_holds(tmp_path: Path) -> None:
     assert any(sum(r.state == "running" for r in progress.records) == 2 for progress in seen)
 
 
+def test_a_fold_is_kept_as_soon_as_it_is_over(tmp_path: Path) -> None:
+    cut: set[tuple[int, int]] = set()
+
+    def watch(progress: Progress) -> None:
+        kept = {each.number: each.fold_scores for each in record.read(made.study)}
+        for each in progress.records:
+            assert kept[each.number] == each.fold_scores
+            cut.add((each.number, len(each.fold_scores)))
+
+    made = coordinator(tmp_path, ScriptedExecutor(by_width), watch=watch, budget=Budget(trials=2, seconds=None))
+    made.run()
+    assert {(0, folds) for folds in range(len(FOLDS) + 1)} <= cut
+
+
 # Finalists ------------------------------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,11 @@ def test_a_clock_that_is_set_is_no_time_that_passes(
     assert kept.now() - started == pytest.approx(10.0)
     assert kept.seconds() == pytest.approx(13.0)
     kept.sign_of_life()
-    assert Ledger(kept.study, clock.passed).seconds() == pytest.approx(13.0)
+    again = Ledger(kept.study, clock.passed)
+    assert again.seconds() == pytest.approx(13.0)
+    clock.passed += 5.0
+    again.sign_of_life()
+    assert Ledger(kept.study, clock.passed).seconds() == pytest.approx(18.0)
 
 
 # Two coordinators on one study ----------------------------------------------------------------------------------------

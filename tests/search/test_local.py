@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from candidates import architecture, block, candidate
@@ -169,6 +170,28 @@ def test_a_worker_that_is_stopped_before_it_knows_what_to_do_ends_with_its_serve
         assert time.monotonic() < deadline, "it is stopped for ever"
         time.sleep(0.1)
     executor.close()
+
+
+def test_a_server_that_is_stopped_while_it_loads_is_replaced(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "ANSWER_SECONDS", 2)
+    if (loaded := server_of(os.getpid())) is not None:
+        os.kill(loaded, signal.SIGKILL)
+
+    def stop() -> None:
+        while (server := server_of(os.getpid())) in (None, loaded):
+            time.sleep(0.05)
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+
+    stopping = Thread(target=stop)
+    stopping.start()
+    executor = LocalExecutor(1)
+    executor.submit(job(splits, 1))
+    stopping.join()
+    *_, last = until_over(executor, 1)
+    executor.close()
+    assert isinstance(last, Outcome)
+    assert last.state == "finished"
 
 
 @pytest.mark.parametrize("how", ["trains", "hangs", "is stopped"])

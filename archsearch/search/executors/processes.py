@@ -14,6 +14,7 @@ from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,12 @@ def _start_in_time(process: BaseProcess) -> None:
 
     def watch() -> None:
         # In steps: the time in which all processes of this search, or the machine, were stopped is none of its own.
-        if not any(started.wait(1.0) for _ in range(patience)):
-            _kill_server()
+        silent = stopped = 0
+        while not started.wait(1.0):
+            silent, stopped = silent + 1, stopped + _is_stopped(_server_pid())
+            if silent >= patience or stopped >= ANSWER_SECONDS:
+                _kill_server()
+                return
 
     Thread(target=watch, daemon=True).start()
     try:
@@ -94,6 +99,14 @@ def _start_in_time(process: BaseProcess) -> None:
     finally:
         started.set()
     _answered.add(_server_pid())
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Whether a process is known to be stopped, as by SIGSTOP; see proc_pid_stat(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def _server_pid() -> int | None:
