@@ -590,12 +590,13 @@ def _print_answer(data: "ReportData", study: "Study") -> None:
 def _ctrl_c() -> Iterator[Callable[[], bool]]:
     """A function that says whether Ctrl-C (or SIGTERM) has come; the second one ends the program at once."""
     came: list[int] = []
+    shown = os.dup(2)  # it is silenced while processes start
 
     def handle(number: int, frame: object) -> None:
         if came:
             raise _Interrupted
         came.append(number)
-        os.write(2, b"\nending; Ctrl-C again ends at once\n")  # a handler may come amid any other output
+        os.write(shown, b"\nending; Ctrl-C again ends at once\n")  # a handler may come amid any other output
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -603,3 +604,4 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(shown)

@@ -83,7 +83,8 @@ def test_an_error_names_its_file_and_says_what_to_do() -> None:
     assert (trouble(OSError(28, "No space left on device")) or "").startswith("No space left on device; free some")
     assert trouble(OSError(32, "Broken pipe")) is None
     assert trouble(OSError("of a library")) is None
-    assert trouble(OSError(13, "Permission denied", "file")) == "file: cannot be read or written: Permission denied"
+    denied = "file: cannot be read or written: Permission denied; allow this user to do that, or work on a copy"
+    assert trouble(OSError(13, "Permission denied", "file")) == denied
 
 
 SCRATCH = "from archsearch.files import scratch; import os, signal; print(scratch(), flush=True); "

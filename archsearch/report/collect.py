@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import hypot, sqrt
 from statistics import fmean, stdev
@@ -89,7 +89,7 @@ def collect(
         baseline=_contender(baseline) if baseline else None,
         gain=_gain(next((r for r in complete if best and r.number == best.trial), None), baseline),
         retrained=winner,
-        openings=tuple(sorted({*openings, *([winner.test] if winner else [])}, key=lambda test: test.opened)),
+        openings=_in_order({*openings, *([winner.test] if winner else [])}),
         verdict=verdict if winner else None,
         stress=stress if winner else None,
         exports=exports if winner else None,
@@ -226,6 +226,10 @@ def _spans(records: Sequence[TrialRecord]) -> list[tuple[float, float]]:
         (r.started, max(r.started, r.ended) if r.ended and r.state != "interrupted" else r.started + r.seconds)
         for r in records
     ]
+
+
+def _in_order(openings: Iterable[TestScore]) -> tuple[TestScore, ...]:
+    return tuple(sorted(openings, key=lambda test: (test.opened, test.trial)))
 
 
 def _best(picked: TrialRecord | None, complete: Sequence[TrialRecord], winner: WinnerInfo | None) -> Contender | None:
