@@ -131,7 +131,7 @@ def test_one_that_hangs_without_any_deadline_is_ended_too(a_copy: Study, splits:
         os.kill(child.pid, signal.SIGSTOP)
 
     with pytest.raises(SearchError, match="retraining has made no step for 3 s and was killed"):
-        retrained(a_copy, splits, trained_for(a_copy, 10_000.0), timeout=3.0, on_point=stop)
+        retrained(a_copy, splits, trained_for(a_copy, 1_000.0), timeout=3.0, on_point=stop)
     assert not active_children()
 
 
