@@ -306,9 +306,11 @@ def compare(
 @app.command()
 def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
     """Train the best architecture on all but the test set, and score it there once."""
+    from archsearch.search.config import TRIAL_TIMEOUT
+
     found = _study(study, trust_code)
     with _ctrl_c() as interrupted:
-        _retrain(found, interrupted)
+        _retrain(found, interrupted, None, TRIAL_TIMEOUT)
         if interrupted():
             raise typer.Exit(130)
     _print_answer(found.report(), found)
@@ -544,11 +546,7 @@ def _study(path: Path, trust_code: bool) -> "Study":
     return found
 
 
-def _retrain(
-    study: "Study", interrupted: Callable[[], bool], until: float | None = None, timeout: float | None = None
-) -> None:
-    from archsearch.search.config import TRIAL_TIMEOUT
-
+def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None, timeout: float) -> None:
     if study.is_retrained:
         typer.echo("best/ has the best architecture already, retrained and tested")
         return
@@ -563,7 +561,7 @@ def _retrain(
     if study.best():
         typer.echo("retraining the best architecture on everything but the test set")
     outdated = study.folder.exports.exists() or study.folder.stress.exists()
-    if study.retrain(show, interrupted, until, timeout or TRIAL_TIMEOUT) and outdated:
+    if study.retrain(show, interrupted, until, timeout) and outdated:
         typer.echo("what the former winner was exported to, and its stress test, are gone with it")
 
 

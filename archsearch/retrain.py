@@ -88,9 +88,8 @@ def retrain(
         TrialError: The training broke down.
         SearchError: The process was killed twice, hangs, or the model cannot be saved.
     """
-    beside = folder.best.with_name(f".{folder.best.name}.tmp")
-    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
     finish_replacing(folder)
+    beside, old = _new_and_old(folder)
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     candidate = trial.candidate
@@ -131,10 +130,15 @@ def retrain(
 
 def finish_replacing(folder: StudyFolder) -> None:
     """Puts a model in its place whose process was killed between the two renamings of `retrain`."""
-    beside = folder.best.with_name(f".{folder.best.name}.tmp")
-    old = folder.best.with_name(f".{folder.best.name}.old.tmp")
+    beside, old = _new_and_old(folder)
     if old.exists() and not folder.best.exists():
         (beside if beside.exists() else old).rename(folder.best)
+
+
+def _new_and_old(folder: StudyFolder) -> tuple[Path, Path]:
+    """Where a new model is made, and where the one before it lies while it takes its place."""
+    best = folder.best
+    return best.with_name(f".{best.name}.tmp"), best.with_name(f".{best.name}.old.tmp")
 
 
 def _done(

@@ -250,8 +250,18 @@ class Study:
             finish_replacing(self.folder)
             if self.is_retrained:  # by another process, or by one that was killed while it put the model in its place
                 return self.winner()
-            splits, how = self.splits(), (epochs, on_point, interrupted, until, timeout)
-            return retrain(self.folder, self.info, best, splits, self._tested, *how)
+            return retrain(
+                self.folder,
+                self.info,
+                best,
+                self.splits(),
+                self._tested,
+                epochs,
+                on_point,
+                interrupted,
+                until,
+                timeout,
+            )
 
     def _tested(self, test: TestScore) -> None:
         keep_opening(open_study(self.folder), test)

@@ -108,30 +108,34 @@ def retraining() -> list[int | None]:
     return [process.pid for process in active_children() if process.name == "archsearch-retrain"]
 
 
+def signal_retraining(number: signal.Signals) -> None:
+    (pid,) = retraining()
+    assert pid is not None
+    os.kill(pid, number)
+
+
+def stop_retraining(point: Point) -> None:
+    signal_retraining(signal.SIGSTOP)
+
+
+def kill_retraining(point: Point) -> None:
+    signal_retraining(signal.SIGKILL)
+
+
 def test_one_that_hangs_is_ended_after_its_time(a_copy: Study, splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archsearch.retrain.LATE_SECONDS", 1.0)
 
-    def stop(point: Point) -> None:
-        (child,) = active_children()
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGSTOP)
-
     before, began = contents(a_copy.path), time.monotonic()
     with pytest.raises(SearchError, match="did not end in time"):
-        retrained(a_copy, splits, trained_for(a_copy, 10_000.0), until=began + 20, on_point=stop)
+        retrained(a_copy, splits, trained_for(a_copy, 10_000.0), until=began + 20, on_point=stop_retraining)
     assert time.monotonic() - began < 30
     assert contents(a_copy.path) == before
     assert not active_children()
 
 
 def test_one_that_hangs_without_any_deadline_is_ended_too(a_copy: Study, splits: Splits) -> None:
-    def stop(point: Point) -> None:
-        (child,) = active_children()
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGSTOP)
-
     with pytest.raises(SearchError, match="retraining has made no step for 3 s and was killed"):
-        retrained(a_copy, splits, trained_for(a_copy, 1_000.0), timeout=3.0, on_point=stop)
+        retrained(a_copy, splits, trained_for(a_copy, 1_000.0), timeout=3.0, on_point=stop_retraining)
     assert not active_children()
 
 
@@ -156,12 +160,6 @@ def test_a_damaged_model_is_made_again(a_copy: Study) -> None:
         assert not a_copy.is_retrained
     assert a_copy.retrain() is not None
     assert a_copy.is_retrained
-
-
-def kill_retraining(point: Point) -> None:
-    (pid,) = retraining()
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_process_that_is_killed_is_replaced_once(

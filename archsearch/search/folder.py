@@ -254,7 +254,7 @@ def read_plain(
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        field = "".join(f"{name}: " for name in [".".join(map(str, first["loc"]))] if name)
+        place = ": ".join(filter(None, [str(path), ".".join(map(str, first["loc"]))]))
         raise StudyError(
-            f"{path}: {field}{first['msg']}; the file is damaged or from another version of archsearch; {remedy}"
+            f"{place}: {first['msg']}; the file is damaged or from another version of archsearch; {remedy}"
         ) from error

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -37,18 +37,13 @@ LEFT = (GONE, ENDED_FIRST)
 """Why trials were interrupted that another coordinator goes on with."""
 
 
-def take_over(study: optuna.Study, company: Company, own: Collection[int] = ()) -> None:
+def take_over(study: optuna.Study, company: Company) -> None:
     """Ends the trials of coordinators that are gone, and what was drawn and never begun; within a turn.
 
     Trials are drawn and begun in one turn, so whoever drew those has died, or lost its turn and will notice.
-
-    Args:
-        study: The study.
-        company: Whoever searches it, too.
-        own: Numbers of trials that run here.
     """
     lost = {trial.number: trial for trial in (*company.dead(study), *recovery.unbegun(study))}
-    recovery.end(study, [trial for number, trial in lost.items() if number not in own], GONE)
+    recovery.end(study, lost.values(), GONE)
 
 
 @dataclass
@@ -106,7 +101,7 @@ class Ledger:
         """
         with self.company.turn(TURN_SECONDS) as ours:
             if ours and self.company.pause:
-                take_over(self.study, self.company, self.running)
+                take_over(self.study, self.company)
                 self._look()
                 recovery.requeue(self.study, self.all(), LEFT)
             yield ours
@@ -123,8 +118,6 @@ class Ledger:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        if not self.company.pause:
-            return
         attributes = self.study.user_attrs
         self._others = sessions_of({name: kept for name, kept in attributes.items() if name != self._session})
         for trial in self.study.get_trials(deepcopy=False):

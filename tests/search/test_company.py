@@ -20,6 +20,7 @@ from archsearch.search import record
 from archsearch.search.address import parse_address
 from archsearch.search.database import open_database
 from archsearch.search.record import TrialRecord
+from archsearch.search.storage import create_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("company"), needs_postgresql]
 
@@ -148,6 +149,21 @@ def test_ctrl_c_ends_what_waits_for_a_database(tmp_path: Path, postgresql: Serve
     assert done.code == 1
     assert "the database does not answer" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_study_whose_first_coordinator_was_killed_at_once_is_begun(tmp_path: Path, postgresql: Server) -> None:
+    url = postgresql.new_database()
+    with closing(open_database(parse_address(url), "study")) as database:
+        create_study(database.storage, "study", ("accuracy",))
+    words = command(tmp_path, "a", url, 2)
+    with background(*words) as machine:
+        machine.wait_for(lambda: is_there(tmp_path / "a"))
+        with background(*words) as same_folder:
+            refused = same_folder.finish()
+        done = machine.finish()
+    assert done.code == 0, done
+    assert sum(each.baseline and each.state == "complete" for each in check_accounts(url, 2)) == 1
+    assert (refused.code, "another archsearch is at work on this study" in refused.err) == (2, True)
 
 
 def test_another_study_of_the_same_name_is_left_alone(tmp_path: Path, postgresql: Server) -> None:

@@ -114,6 +114,12 @@ def test_whatever_optuna_asks_of_the_storage_waits() -> None:
     assert asked - never == set(OPERATIONS)
 
 
+def test_time_goes_by_the_clock_of_the_database(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = time.time()
+    monkeypatch.setattr(time, "time", lambda: right + 3600)
+    assert opened().now() == pytest.approx(right, abs=60)
+
+
 def test_coordinators_may_begin_at_the_same_time(opened: Opened) -> None:
     with ThreadPoolExecutor(6) as threads:
         found = list(threads.map(lambda _: opened(), range(6)))
