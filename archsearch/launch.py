@@ -211,7 +211,9 @@ def _check_folder(folder: StudyFolder, info: StudyInfo) -> None:
     if folder.info.is_file():
         _check_same(str(folder.path), folder.read_info(), info)
     elif folder.path.is_dir() and any(not _is_beginning(file.name) for file in folder.path.iterdir()):
-        raise StudyError(f"{folder.path}: is not empty and holds no study; choose another --out")
+        raise StudyError(
+            f"{folder.path}: is not empty and holds no study ({folder.info.name} is missing); choose another --out"
+        )
     elif folder.path.exists() and not folder.path.is_dir():
         raise StudyError(f"{folder.path}: is a file; --out needs a folder, which may be new")
     elif begun := begun_in(open_storage(folder)):
