@@ -13,6 +13,8 @@ ArchsearchError
 A message names the thing, what was found, what was expected, and what to do.
 """
 
+import re
+import traceback
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,11 +106,28 @@ class StudyError(InputError):
 
 def first_line(error: BaseException) -> str:
     """What an exception says first, as much as a sentence can hold; its name if it says nothing."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+    return _shortened((str(error).strip() or type(error).__name__).splitlines()[0], 300)
 
 
-_LONGEST = 300
+def what_broke(error: BaseException) -> str:
+    """What an exception of somebody else's code says, as a sentence, and where it was raised.
+
+    TensorFlow's say between the lines where in a graph they come from: that is left out.
+    """
+    lines = (_NODE.sub("", line).strip() for line in str(error).splitlines())
+    said = " ".join(line for line in lines if line and not _OF_A_GRAPH.match(line))
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {_shortened(said, 600)} ({where.filename}:{where.lineno})"
+
+
+_NODE = re.compile(r"\{\{\w*node [^}]*\}\} ?")
+_OF_A_GRAPH = re.compile(
+    r'Graph execution error:|Detected at node |File "|<stack traces unavailable>|\[\[\]\]|\[Op:|Hint: If you want'
+)
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 class TrialError(ArchsearchError):

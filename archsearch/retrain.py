@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from archsearch.data.dataset import ImageSet
 from archsearch.data.splits import Splits
-from archsearch.errors import ArchsearchError, SearchError, TrialError
+from archsearch.errors import ArchsearchError, SearchError, TrialError, what_broke
 from archsearch.files import sync, write_whole
 from archsearch.report.verdict import Verdict, judge, mean_loss
 from archsearch.search.budget import image_seconds, retraining_seconds, retraining_speed
@@ -294,8 +293,7 @@ def _retrain(connection: Connection, work: _Work) -> None:
         except ArchsearchError as error:
             said = error
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two are a user's code's
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            said = TrialError(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+            said = TrialError(what_broke(error))
     with contextlib.suppress(OSError):
         connection.send(said)
 

@@ -1,6 +1,11 @@
-import pytest
+from collections.abc import Callable
+from pathlib import Path
 
-from archsearch.errors import Problem, SpaceError
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from archsearch.errors import Problem, SpaceError, what_broke
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,55 @@ def test_a_message_has_the_first_hundred_problems() -> None:
     assert len(error.problems) == 1102
     for said in (str(error), error.pictured()):
         assert said.splitlines()[99:] == ["f:100:1: wrong", "and 1,002 more problems"]
+
+
+def broken(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except Exception as error:
+        return what_broke(error)
+    raise AssertionError
+
+
+def test_what_broke_is_a_sentence_with_its_place() -> None:
+    said = broken(lambda: np.zeros(3).reshape(2, 2))
+    assert said.startswith("ValueError: cannot reshape array of size 3 into shape (2,2) (")
+    assert f"{__file__}:" in said
+    said = broken(lambda: Path("a" * 1000).stat())
+    assert said.startswith("OSError: [Errno 36] File name too long: 'aaa")
+    assert len(said) < 800
+
+
+def test_the_history_of_a_graph_is_left_out() -> None:
+    reshaped = tf.function(lambda count: tf.reshape(tf.zeros((count,)), (2, 2)))
+    said = broken(lambda: reshaped(tf.constant(3)))
+    assert said.startswith(
+        "InvalidArgumentError: Input to reshape is a tensor with 3 values, but the requested shape has 4 ("
+    )
+    cube = tf.function(lambda side: tf.reduce_sum(tf.zeros((side, side, side)) + 1.0))
+    said = broken(lambda: cube(tf.constant(40_000)))
+    assert said.startswith(
+        "ResourceExhaustedError: OOM when allocating tensor with shape[40000,40000,40000] and type float on "
+    )
+    assert "Hint" not in said
+
+
+def test_what_cudnn_says_of_a_full_gpu_is_kept() -> None:
+    text = """Graph execution error:
+
+Detected at node model_1/stage1_depthwise/depthwise defined at (most recent call last):
+  File "<string>", line 1, in <module>
+
+  File "/usr/lib/python3.11/multiprocessing/forkserver.py", line 274, in main
+
+No algorithm worked!  Error messages:
+  Profiling failure on CUDNN engine eng1{}: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 16.00MiB. [tf]
+\t [[{{node model_1/stage1_depthwise/depthwise}}]] [Op:__inference__train_step_767]"""
+
+    def fail() -> None:
+        raise tf.errors.NotFoundError(None, None, text)
+
+    assert broken(fail).startswith(
+        "NotFoundError: No algorithm worked!  Error messages: Profiling failure on CUDNN engine eng1{}: "
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 16.00MiB. [tf] ("
+    )

@@ -9,13 +9,12 @@ import hashlib
 import os
 import signal
 import time
-import traceback
 from collections.abc import Callable
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from archsearch.errors import InputError, TrialError
+from archsearch.errors import InputError, TrialError, what_broke
 from archsearch.search.candidates import Drawn
 from archsearch.search.config import BATCH_SIZE, EPOCHS
 from archsearch.search.executors.processes import EXIT_SECONDS, configure_tensorflow, end, how_ended, start
@@ -171,8 +170,7 @@ def _build(connection: Connection, folder: Path, reference: str, task: Task, rec
         except TrialError as error:
             said = Refused(str(error), usable=True)
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            said = Refused(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", usable=True)
+            said = Refused(what_broke(error), usable=True)
     with contextlib.suppress(OSError):
         connection.send(said)
 

@@ -15,7 +15,7 @@ from archsearch.files import scratch
 from archsearch.search.executors.gpus import VISIBLE, least_used
 from archsearch.search.executors.machine import available_memory, out_of_memory_kills
 from archsearch.search.executors.processes import EXIT_SECONDS, end, how_ended, start
-from archsearch.search.executors.worker import ALIVE, work
+from archsearch.search.executors.worker import ALIVE, NO_MEMORY, work
 from archsearch.training.environment import stderr_to
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
@@ -24,8 +24,6 @@ GRACE_SECONDS = 3.0
 LONGEST_LOOK = 1.0
 """A worker's silence is counted from one look at it to the next, up to this: a machine that was put to sleep, or a
 group of processes that was stopped, is no worker that hangs."""
-NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory")
-"""In the last words of a process that died of it."""
 
 
 @dataclass
@@ -74,6 +72,11 @@ class LocalExecutor:
     def memory(self) -> int | None:
         """Bytes that the machine, or this container, had left before the first job; None if unknown."""
         return self._memory
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether it was given any."""
+        return bool(self._gpus)
 
     def submit(self, job: TrialJob) -> None:
         """Starts `job` in a new process."""

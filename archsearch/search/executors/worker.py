@@ -2,14 +2,15 @@
 
 import sys
 import time
-import traceback
 from collections.abc import Callable
 
-from archsearch.errors import Diverged, TrialError
+from archsearch.errors import Diverged, TrialError, what_broke
 from archsearch.search.executors.processes import configure_tensorflow
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
 ALIVE = "alive"
+NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "out of memory", "Out of memory", "OUT_OF_MEMORY", "ALLOC_FAILED")
+"""In TensorFlow's errors, and in the last words of a process that dies; the last two are how CUDA says it."""
 TOLD_SECONDS = 1.0
 """A worker that trains says so this often; its reports may be far apart."""
 
@@ -48,7 +49,8 @@ def work(
         return Outcome(job.trial, "stopped", time.monotonic() - started, peak_memory=peak_memory())
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two are a user's code's
         seconds = time.monotonic() - started
-        return Outcome(job.trial, "failed", seconds, _sentence(error), cause_of(error), peak_memory())
+        sentence = str(error) if isinstance(error, TrialError) else what_broke(error)
+        return Outcome(job.trial, "failed", seconds, sentence, cause_of(error), peak_memory())
     return Outcome(job.trial, "finished", time.monotonic() - started, peak_memory=peak_memory())
 
 
@@ -56,17 +58,10 @@ def cause_of(error: BaseException) -> Cause:
     """What kind of failure an exception in a training is."""
     if isinstance(error, Diverged):
         return "not a number"
-    # TensorFlow's own is known by its name: whoever asks may not have loaded it.
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return "out of memory"
-    return "exception"
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, TrialError):
-        return str(error)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+    # TensorFlow's own is known by its name: whoever asks may not have loaded it. On a GPU that is full already, other
+    # errors say so.
+    is_known = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    return "out of memory" if is_known or any(sign in str(error) for sign in NO_MEMORY) else "exception"
 
 
 def peak_memory() -> int:
