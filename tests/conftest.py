@@ -14,10 +14,10 @@ from searches import Cli, Done, Searched, search_small
 from archsearch.cli import main
 from archsearch.space import code
 from archsearch.study import Study
-from archsearch.training.environment import ONE_THREAD, TENSORFLOW
+from archsearch.training.environment import NO_GPU, ONE_THREAD, TENSORFLOW
 
-# As a worker has them, and before anything imports TensorFlow.
-for name, value in (TENSORFLOW | ONE_THREAD).items():
+# As a worker has them, and before anything imports TensorFlow. What a GPU is for is tested in `test_on_a_gpu.py`.
+for name, value in (TENSORFLOW | ONE_THREAD | NO_GPU).items():
     os.environ.setdefault(name, value)
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"

@@ -22,6 +22,7 @@ from archsearch.export.source import Source
 from archsearch.files import naming, sync, write_whole
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
 from archsearch.training.environment import stderr_to
+from archsearch.training.numerics import all_of_float32
 
 ODD = 100
 """Images of another size that a file is asked for if it resizes."""
@@ -110,12 +111,13 @@ def _export_one(
 
 
 def _probe(model: keras.Model, source: Source) -> Probe:
-    expected = np.asarray(model.predict(source.images, verbose=0), np.float32)
-    if source.description.size is None:
-        return Probe(source.images, expected, source.labels)
-    odd = source.images[:ODD].repeat(2, axis=1).repeat(3, axis=2)[:, 1:, :-2]
-    resized = serving(model, source.description)(odd)[PROBABILITIES]
-    return Probe(source.images, expected, source.labels, (odd, np.asarray(resized, np.float32)))
+    with all_of_float32():
+        expected = np.asarray(model.predict(source.images, verbose=0), np.float32)
+        if source.description.size is None:
+            return Probe(source.images, expected, source.labels)
+        odd = source.images[:ODD].repeat(2, axis=1).repeat(3, axis=2)[:, 1:, :-2]
+        resized = serving(model, source.description)(odd)[PROBABILITIES]
+        return Probe(source.images, expected, source.labels, (odd, np.asarray(resized, np.float32)))
 
 
 def _write(kind: Format, name: str, order: Order) -> None:

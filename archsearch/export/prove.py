@@ -1,6 +1,7 @@
 """Compares an exported file with the Keras model it was made from: what differs does not count."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from archsearch.export.own_code import OwnCode
 from archsearch.export.runtimes import Pixels, Probabilities
 from archsearch.files import scratch
 from archsearch.search.certificate import Certificate
-from archsearch.training.environment import ONE_THREAD, TENSORFLOW, environment
+from archsearch.training.environment import NO_GPU, ONE_THREAD, TENSORFLOW, environment
 
 TOLERANCE = 1e-4
 """Largest difference of any probability that a file with whole numbers may show."""
@@ -136,7 +137,8 @@ def _ask(
         # Without -P a file of the current folder could take the place of any module. In a session of its own it is not
         # interrupted on its own, which would look as if the file were at fault.
         words = [sys.executable, "-P", "-m", "archsearch.export.measure", str(path), str(images), str(answers), *own]
-        done = subprocess.run(words, capture_output=True, text=True, start_new_session=True)
+        # All runtimes are timed on a CPU.
+        done = subprocess.run(words, capture_output=True, text=True, start_new_session=True, env=os.environ | NO_GPU)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
             raise ExportError(f"{format}: the exported model cannot be used in its own runtime: {reason}")

@@ -193,23 +193,31 @@ def _load_litert(path: Path, threads: int | None) -> Model:
 def _load_saved_model(path: Path, threads: int | None) -> Model:
     import tensorflow as tf
 
+    from archsearch.training.numerics import all_of_float32
+
     _limit(threads)
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     (spec,) = served.structured_input_signature[1].values()
     ((name, scores),) = served.structured_outputs.items()
-    return Model(
-        unpack(path) or _seen(spec.shape.as_list(), scores.shape[-1]),
-        lambda images: np.asarray(served(tf.cast(images, spec.dtype))[name], np.float32),
-    )
+
+    def run(images: Pixels) -> Probabilities:
+        with all_of_float32():
+            return np.asarray(served(tf.cast(images, spec.dtype))[name], np.float32)
+
+    return Model(unpack(path) or _seen(spec.shape.as_list(), scores.shape[-1]), run)
 
 
 def _load_keras(path: Path, threads: int | None) -> Model:
     _limit(threads)
+    from archsearch.training.numerics import all_of_float32
+
     model = read_keras(path)
-    return Model(
-        unpack(path) or _seen(model.input_shape, model.output_shape[-1]),
-        lambda images: np.asarray(model(images, training=False), np.float32),
-    )
+
+    def run(images: Pixels) -> Probabilities:
+        with all_of_float32():
+            return np.asarray(model(images, training=False), np.float32)
+
+    return Model(unpack(path) or _seen(model.input_shape, model.output_shape[-1]), run)
 
 
 RUNTIMES = {

@@ -365,12 +365,17 @@ class Coordinator:
             baseline=drawn.digest == self._baseline.digest,
             parameters=size.parameters,
             flops=size.flops,
-            needs=memories.needed(size.activation_bytes, size.parameters, drawn.candidate.recipe.batch_size)
-            if size.activation_bytes
-            else 0,
+            needs=self._needs(drawn),
             started=self._ledger.now(),
             held_out=self.images.held_out,
         )
+
+    def _needs(self, drawn: Drawn) -> int:
+        """As in a record: nothing is known of a HyperModel, nor of how much a GPU has in its own memory."""
+        size = drawn.size
+        if not size.activation_bytes or self.executor.has_gpus:
+            return 0
+        return memories.needed(size.activation_bytes, size.parameters, drawn.candidate.recipe.batch_size)
 
     def _submit_if_it_fits(self, number: int) -> bool:
         """Submits a trial that has begun; False if it has to wait until others have ended."""

@@ -9,10 +9,14 @@ TENSORFLOW = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # On CPUs without AVX-512 TensorFlow leaves oneDNN off, though convolutions train twice as fast with it.
     "TF_ENABLE_ONEDNN_OPTS": "1",
+    # Else whoever comes first takes nearly all of a GPU's memory: a worker from others, `export` from a search.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For a worker: as many workers as cores do more than one worker with as many threads."""
+
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @contextlib.contextmanager

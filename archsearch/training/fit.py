@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import Diverged
 from archsearch.model.build import build, build_for_training
-from archsearch.space.architecture import Candidate, Recipe
+from archsearch.space.architecture import Candidate, Custom, Recipe
 from archsearch.training.job import CHECKED, Point, Score
-from archsearch.training.numerics import dtype_policy, numerics_here
+from archsearch.training.numerics import all_of_float32, dtype_policy, numerics_here
 from archsearch.training.optimizer import LeanOptimizer
 from archsearch.training.optimizer import build_optimizer as build_optimizer
 from archsearch.training.pipeline import augmented, compiled_warp, mixup, ordered_batches, shuffled_batches, warps
@@ -73,7 +73,10 @@ class Trainer:
         self.batch_size = min(recipe.batch_size, images_per_epoch)
         self._branches = branches
         steps = images_per_epoch // self.batch_size * recipe.epochs
-        self._numerics = numerics_here()
+        has_own_code = any(isinstance(each, Custom) for stage in candidate.architecture.stages for each in stage.blocks)
+        self._numerics = numerics_here(steps, has_own_code)
+        if self._numerics.is_repeatable:
+            tf.config.experimental.enable_op_determinism()
         with dtype_policy(self._numerics.policy):
             self._model = build_for_training(candidate.architecture, norm_momentum(steps * branches))
         self._optimizer = LeanOptimizer(recipe.optimizer, self._model.trainable_variables)
@@ -177,7 +180,8 @@ class Trainer:
         """What the network as it is says of each image, calculated as the model to ship does: (n, classes) float32."""
         batches = ordered_batches(images, indices, EVALUATION_BATCH)
         answer = self._answer if self._numerics.policy == "float32" else self.model()
-        return np.concatenate([answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
+        with all_of_float32():
+            return np.concatenate([answer(tf.constant(pixels)).numpy() for pixels, _ in batches])
 
     def model(self) -> keras.Model:
         """The network as it is, as the model to ship (`build`)."""

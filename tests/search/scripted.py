@@ -60,8 +60,10 @@ class ScriptedExecutor:
         start_seconds: float = 0.0,
         clock: Clock | None = None,
         memory: int | None = None,
+        has_gpus: bool = False,
     ) -> None:
         self._script = script
+        self.has_gpus = has_gpus
         self._slots = workers
         self._memory = memory
         self._image_seconds = image_seconds

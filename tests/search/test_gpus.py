@@ -12,8 +12,10 @@ from searches import Cli
 from archsearch.data.sources import load_data
 from archsearch.data.splits import make_splits
 from archsearch.errors import InputError
+from archsearch.search.config import SearchConfig, cores
+from archsearch.search.executors import choose
 from archsearch.search.executors import gpus as detection
-from archsearch.search.executors.choose import local_executor, workers_for
+from archsearch.search.executors.choose import UNUSABLE, executor_for, local_executor, workers_for
 from archsearch.search.executors.gpus import VISIBLE, gpus, identifiers, least_used, usable
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.space.architecture import Custom, Stage
@@ -47,6 +49,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.write_text(f'#!/bin/sh\n[ "$*" = "-L" ] || exit 9\ncat << END\n{TWO}END\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
+    monkeypatch.delenv(VISIBLE, raising=False)
 
 
 def test_what_nvidia_smi_lists() -> None:
@@ -98,13 +101,29 @@ def test_workers_that_suit_a_machine() -> None:
 
 
 def test_a_machine_is_asked(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.setattr(choose, "tensorflow_sees_one", lambda: True)
     assert gpus(None) == (FIRST, SECOND)
     assert (local_executor(None).workers, local_executor(None, 2).workers, local_executor(3).workers) == (2, 4, 3)
     monkeypatch.setenv(VISIBLE, "1")
     assert local_executor(None).workers == 1
     with pytest.raises(InputError, match=r"workers: found 999, expected at most \d+ on a machine of \d+ cores"):
         local_executor(999)
+    monkeypatch.setenv(VISIBLE, "0,1")
+    config = SearchConfig(space=None, data="digits", out=Path("study"), workers_per_gpu=2)
+    assert (executor_for(config).workers, executor_for(config).has_gpus) == (4, True)
+
+
+def test_gpus_that_tensorflow_cannot_use_are_left_alone(two_gpus: None, caplog: pytest.LogCaptureFixture) -> None:
+    executor = local_executor(None)
+    assert (executor.workers, executor.has_gpus) == (cores(), False)
+    assert caplog.messages == [f"{UNUSABLE}; until then, candidates train on the CPU"]
+    with pytest.raises(InputError, match="workers-per-gpu: found a GPU that TensorFlow cannot use"):
+        local_executor(None, 2)
+
+
+def test_a_tensorflow_that_breaks_down_in_its_search_sees_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection, "_look", os._exit)
+    assert not detection.tensorflow_sees_one()
 
 
 def test_the_driver_is_asked_where_nvidia_smi_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +179,11 @@ def test_the_command_line_counts_gpus(
 
 
 @pytest.mark.slow
-def test_a_search_takes_a_worker_for_each_gpu(two_gpus: None, tmp_path: Path, cli: Cli) -> None:
+def test_a_search_without_cudas_libraries_trains_on_the_cpu(
+    two_gpus: None, tmp_path: Path, cli: Cli, caplog: pytest.LogCaptureFixture
+) -> None:
     digits = load_data("digits").train
     np.savez(tmp_path / "few.npz", x=digits.images[:300], y=digits.labels[:300])
     words = ("--data", tmp_path / "few.npz", "--out", tmp_path / "study", "--folds", 2, "--trials", 2)
-    done = cli("search", *words, "--workers-per-gpu", 1)
-    assert (done.code, done.err) == (0, "")
+    assert cli("search", *words).code == 0
+    assert caplog.messages[0] == f"{UNUSABLE}; until then, candidates train on the CPU"

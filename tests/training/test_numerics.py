@@ -3,32 +3,69 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from candidates import architecture, block, candidate
 
 from archsearch.data.sources import load_data
 from archsearch.space.architecture import SGD, Adam, AdamW, Augment, Lion, Optimizer, Stage
 from archsearch.training.fit import Fold, Trainer
 from archsearch.training.job import Point
-from archsearch.training.numerics import dtype_policy, numerics_for, numerics_here
+from archsearch.training.numerics import (
+    COMPILED_STEPS,
+    ON_A_CPU,
+    Numerics,
+    all_of_float32,
+    dtype_policy,
+    numerics_for,
+    numerics_here,
+)
 
 
 @pytest.mark.parametrize(
-    ("capability", "numerics"),
+    ("capability", "policy"),
     [
-        (None, ("float32", False)),
-        ((0, 0), ("float32", True)),
-        ((7, 5), ("float32", True)),
-        ((8, 0), ("mixed_bfloat16", True)),
-        ((8, 9), ("mixed_bfloat16", True)),
-        ((12, 0), ("mixed_bfloat16", True)),
+        ((0, 0), "float32"),
+        ((7, 5), "float32"),
+        ((8, 0), "mixed_bfloat16"),
+        ((8, 9), "mixed_bfloat16"),
+        ((12, 0), "mixed_bfloat16"),
     ],
 )
-def test_what_suits_a_device(capability: tuple[int, int] | None, numerics: tuple[str, bool]) -> None:
-    assert numerics_for(capability) == numerics
+def test_a_long_training_is_compiled(capability: tuple[int, int], policy: str) -> None:
+    assert numerics_for(capability, COMPILED_STEPS, has_own_code=False) == Numerics(policy, is_compiled=True)
+
+
+def test_a_short_one_gives_the_same_each_time() -> None:
+    exact = Numerics("float32", is_repeatable=True)
+    assert numerics_for((9, 0), COMPILED_STEPS - 1, has_own_code=False) == exact
+    assert numerics_for((9, 0), COMPILED_STEPS, has_own_code=False, is_asked=True) == exact
+
+
+def test_nothing_is_asked_of_what_others_have_written() -> None:
+    assert numerics_for((9, 0), COMPILED_STEPS, has_own_code=True, is_asked=True) == Numerics("float32")
 
 
 def test_without_a_gpu_nothing_changes() -> None:
-    assert numerics_here() == ("float32", False)
+    assert numerics_here(10 * COMPILED_STEPS, has_own_code=False) == ON_A_CPU == ("float32", False, False)
+
+
+@pytest.mark.parametrize(("said", "is_compiled"), [(None, True), ("0", True), ("1", False), ("TRUE", False)])
+def test_the_gpu_is_asked_and_the_user(said: str | None, is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (7, 0)})
+    monkeypatch.delenv("TF_DETERMINISTIC_OPS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("TF_DETERMINISTIC_OPS", said)
+    expected = Numerics("float32", is_compiled=is_compiled, is_repeatable=not is_compiled)
+    assert numerics_here(COMPILED_STEPS, has_own_code=False) == expected
+
+
+def test_float32_is_whole_for_a_while() -> None:
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    assert enabled()
+    with all_of_float32():
+        assert not enabled()
+    assert enabled()
 
 
 def test_a_policy_ends_with_its_block() -> None:
@@ -49,8 +86,8 @@ def test_what_is_trained_as_on_a_gpu_ships_in_float32(optimizer: Optimizer, monk
     images = load_data("digits").train
     indices = np.arange(len(images), dtype=np.int32)
     points: list[Point] = []
-    for numerics in (numerics_for(None), numerics_for((8, 0))):
-        monkeypatch.setattr("archsearch.training.fit.numerics_here", lambda numerics=numerics: numerics)
+    for numerics in (ON_A_CPU, numerics_for((8, 0), COMPILED_STEPS, has_own_code=False)):
+        monkeypatch.setattr("archsearch.training.fit.numerics_here", lambda *work, numerics=numerics: numerics)
         trainer = Trainer(made, 1500, seed=0)
         trainer.train(Fold(images, indices[:1500], indices[1500:], (), points.append, lambda: None))
     assert {layer.compute_dtype for layer in trainer._model.layers} == {"float32", "bfloat16"}

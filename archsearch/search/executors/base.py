@@ -19,6 +19,10 @@ class Executor(Protocol):
     def memory(self) -> int | None:
         """Bytes that all jobs together may take; None if that is unknown, or somebody else sees to it."""
 
+    @property
+    def has_gpus(self) -> bool:
+        """Whether jobs train on GPUs, in whose memory, not in that, lies what a training works with."""
+
     def submit(self, job: TrialJob) -> None:
         """Starts `job`; returns at once. At most `workers` jobs may be under way."""
 

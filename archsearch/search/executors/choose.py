@@ -1,12 +1,20 @@
 """Which executor a search runs on, and with how many workers."""
 
+import logging
 import os
 
 from archsearch.errors import InputError
 from archsearch.search.config import MOST_WORKERS_A_CORE, SearchConfig, cores
 from archsearch.search.executors.base import Executor
-from archsearch.search.executors.gpus import VISIBLE, gpus
+from archsearch.search.executors.gpus import VISIBLE, gpus, tensorflow_sees_one
 from archsearch.search.executors.local import LocalExecutor
+
+logger = logging.getLogger(__name__)
+
+UNUSABLE = (
+    "found a GPU that TensorFlow cannot use; it needs CUDA's libraries: pip install 'tensorflow[and-cuda]', "
+    f"or {VISIBLE}=-1 to do without the GPU"
+)
 
 
 def executor_for(config: SearchConfig) -> Executor:
@@ -28,9 +36,15 @@ def local_executor(workers: int | None, per_gpu: int | None = None, timeout: flo
     """An executor on this machine and its GPUs.
 
     Raises:
-        InputError: `per_gpu` is given and there is no GPU, or there are far more workers than cores.
+        InputError: `per_gpu` is given and there is no GPU that TensorFlow can use, or there are far more workers than
+            cores.
     """
     devices = gpus(os.environ.get(VISIBLE))
+    if devices and not tensorflow_sees_one():
+        if per_gpu is not None:
+            raise InputError(f"workers-per-gpu: {UNUSABLE}")
+        logger.warning("%s; until then, candidates train on the CPU", UNUSABLE)
+        devices = ()
     wanted, most = workers or workers_for(len(devices), per_gpu, cores()), MOST_WORKERS_A_CORE * cores()
     if wanted > most:
         raise InputError(f"workers: found {wanted}, expected at most {most} on a machine of {cores()} cores")

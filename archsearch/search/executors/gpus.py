@@ -1,14 +1,20 @@
-"""Which GPUs there are, and which of them a worker gets; TensorFlow is not asked, since asking starts it."""
+"""Which GPUs there are, and which of them a worker gets."""
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
+
+from archsearch.search.executors.processes import end, start
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """What CUDA reads when it starts: the devices a process may use, as indices or identifiers."""
 DRIVER = Path("/proc/driver/nvidia/gpus")
 IDENTIFIER = r"(?:GPU|MIG)-[\w-]+(?:/\d+/\d+)?"
+ANSWER_SECONDS = 60.0
+"""That TensorFlow may take to look for GPUs; on a slow machine it takes 20 s to load."""
 
 
 def gpus(visible: str | None) -> tuple[str, ...]:
@@ -52,6 +58,28 @@ def usable(present: Sequence[str], visible: str | None) -> tuple[str, ...]:
             break
         names.append(name)
     return tuple(names)
+
+
+def tensorflow_sees_one() -> bool:
+    """Whether TensorFlow can use a GPU here, for which it needs CUDA's libraries beside the driver.
+
+    Asked in a process of its own, since asking starts it.
+    """
+    process, connection = start(_look, (), "archsearch-gpus")
+    try:
+        return connection.poll(ANSWER_SECONDS) and bool(connection.recv())
+    except (EOFError, OSError):  # it broke down in its search
+        return False
+    finally:
+        end(process)
+        connection.close()
+
+
+def _look(connection: Connection) -> None:
+    import tensorflow as tf  # for this process, not for its parent
+
+    with contextlib.suppress(OSError):
+        connection.send(len(tf.config.list_physical_devices("GPU")))
 
 
 def least_used(devices: Sequence[str], taken: Sequence[str | None]) -> str | None:

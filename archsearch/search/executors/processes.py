@@ -163,8 +163,7 @@ def _compiled() -> dict[str, str]:
 
 
 def configure_tensorflow(threads: int, branches: int = 1) -> None:
-    """What a child does first: `threads` of the CPU, no more of a GPU's memory than it needs, and no work on a graph
-    that a short training never wins back.
+    """What a child does first: `threads` of the CPU, and no work on a graph that a short training never wins back.
 
     Args:
         threads: In all.
@@ -177,8 +176,6 @@ def configure_tensorflow(threads: int, branches: int = 1) -> None:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // branches))
     tf.config.threading.set_inter_op_parallelism_threads(branches)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def how_ended(process: BaseProcess) -> str:

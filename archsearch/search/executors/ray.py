@@ -95,6 +95,11 @@ class RayExecutor:
         """None: each node has its own, and Ray sees to it."""
         return None
 
+    @property
+    def has_gpus(self) -> bool:
+        """Whether jobs ask for any."""
+        return self._gpus > 0
+
     def submit(self, job: TrialJob) -> None:
         """Starts `job` on a node, or has it wait until one has what it takes."""
         slot = self._free_slot() or self._new_slot()

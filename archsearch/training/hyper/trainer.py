@@ -19,6 +19,7 @@ from archsearch.training.hyper.fit import call_fit, fit_result
 from archsearch.training.hyper.loading import load_hypermodel, trains_itself
 from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
 from archsearch.training.job import Point, Score
+from archsearch.training.numerics import all_of_float32
 from archsearch.training.pipeline import ordered_batches
 
 EVALUATION_BATCH = 250
@@ -95,7 +96,8 @@ class HyperTrainer:
     def probabilities(self, images: ImageSet, indices: NDArray[np.int32]) -> NDArray[np.float32]:
         """What the model as it is says of each image: (n, classes) float32."""
         batches = ordered_batches(images, indices, EVALUATION_BATCH)
-        return np.concatenate([self._shipped.predict_on_batch(pixels.astype(np.float32)) for pixels, _ in batches])
+        with all_of_float32():
+            return np.concatenate([self._shipped.predict_on_batch(pixels.astype(np.float32)) for pixels, _ in batches])
 
     def model(self) -> keras.Model:
         """The model as it is, as the one to ship (`shipped`); untrained before `train`."""
