@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -26,6 +26,7 @@ from archsearch.printable import printable
 if TYPE_CHECKING:
     from archsearch.report.data import ReportData
     from archsearch.report.story import Story
+    from archsearch.search.claim import Claim
     from archsearch.search.coordinator import Progress
     from archsearch.study import Study
     from archsearch.training.job import Point
@@ -182,14 +183,10 @@ def search(
         if study.best() is None and not interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}")
-        elsewhere = "" if interrupted() else study.retrained_elsewhere()
-        if elsewhere:
-            typer.echo(
-                f"the winner is retrained elsewhere: {elsewhere}\n"
-                f"If there is none in the end, 'archsearch retrain {study.path}' does it here."
-            )
-        elif not interrupted():
-            _retrain(study, interrupted, study.retrained_by(config.budget), config.trial_timeout)
+        if not interrupted():
+            with closing(study.claim()) as claim:
+                _retrain_if_ours(study, claim, interrupted, study.retrained_by(config.budget), config.trial_timeout)
+            study.end_the_dead(interrupted)
         if interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
@@ -544,6 +541,25 @@ def _study(path: Path, trust_code: bool) -> "Study":
     if trust_code:
         found.trust_code()
     return found
+
+
+def _retrain_if_ours(
+    study: "Study", claim: "Claim", interrupted: Callable[[], bool], until: float | None, timeout: float
+) -> None:
+    def meanwhile() -> bool:
+        claim.keep()
+        return interrupted()
+
+    if claim.elsewhere:
+        typer.echo(
+            f"the winner is retrained elsewhere: {claim.elsewhere}\n"
+            "If there is none in the end, the same command, or 'archsearch retrain "
+            f"{study.path}', does it here."
+        )
+        return
+    _retrain(study, meanwhile, until, timeout)
+    if not interrupted():
+        claim.settle()
 
 
 def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None, timeout: float) -> None:

@@ -32,16 +32,17 @@ from archsearch.search import record
 from archsearch.search.budget import Budget, closing_seconds, image_seconds
 from archsearch.search.candidates import Candidates, SpaceCandidates
 from archsearch.search.certificate import read_exports
+from archsearch.search.claim import Claim, SharedClaim, Undisputed
 from archsearch.search.config import TRIAL_TIMEOUT
 from archsearch.search.executors.choose import local_executor
 from archsearch.search.folder import StudyFolder, StudyInfo, TestScore, WinnerInfo, read_plain
-from archsearch.search.ledger import PLAN
+from archsearch.search.ledger import PLAN, end_the_dead
 from archsearch.search.openings import keep_opening, openings_of
 from archsearch.search.parameters import parameters
 from archsearch.search.plan import Plan
 from archsearch.search.record import TrialRecord
 from archsearch.search.sessions import sessions_of, spent
-from archsearch.search.storage import claim_winner, database_of, open_study
+from archsearch.search.storage import database_of, open_study
 from archsearch.space.code import trust, trusted_folder, untrusted
 from archsearch.space.hyper import locate, names_hypermodel
 from archsearch.space.load import load_space
@@ -266,17 +267,19 @@ class Study:
     def _tested(self, test: TestScore) -> None:
         keep_opening(open_study(self.folder), test)
 
-    def retrained_elsewhere(self) -> str:
-        """Claims the winner of a study that several machines have searched, so that one of them retrains and tests it.
-
-        Returns:
-            Where another one does it, or has done it; empty if it is to be done here.
-        """
+    def claim(self) -> Claim:
+        """Claims the winner of a study that several machines have searched: one of them retrains and tests it."""
         info, best = self.info, self.best()
         if info.storage is None or best is None:
-            return ""
+            return Undisputed()
         here = f"{gethostname()}:{self.path.resolve()}"
-        return claim_winner(database_of(info.storage, info.name), open_study(self.folder), best.number, here)
+        return SharedClaim(database_of(info.storage, info.name), open_study(self.folder), best.number, here)
+
+    def end_the_dead(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Ends the trials of machines that have died since all others stopped searching; see `ledger.end_the_dead`."""
+        info = self.info
+        if info.storage is not None:
+            end_the_dead(open_study(self.folder), database_of(info.storage, info.name), interrupted)
 
     def replay(
         self,

@@ -5,13 +5,18 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from coordinators import NAME, Opened
 from databases import Server, serving_databases
 from searches import Cli, Done, Searched, search_small
 
 from archsearch.cli import main
+from archsearch.search.address import parse_address
+from archsearch.search.database import Database, open_database
 from archsearch.space import code
 from archsearch.study import Study
 from archsearch.training.environment import NO_GPU, ONE_THREAD, TENSORFLOW
@@ -101,3 +106,21 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         return Done(ended_with, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def url(postgresql: Server) -> str:
+    return postgresql.new_database()
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Opened]:
+    """Opens the database once more; all of them are closed in the end."""
+    with ExitStack() as stack:
+
+        def another(**given: Any) -> Database:
+            database = open_database(parse_address(url), NAME, **given)
+            stack.callback(database.close)
+            return database
+
+        yield another

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from archsearch.errors import SearchError
 from archsearch.search import record, recovery
 from archsearch.search.company import Alone, Company
+from archsearch.search.database import GRACE_SECONDS, Database
 from archsearch.search.failures import explanation, given_up
 from archsearch.search.record import State, TrialRecord
 from archsearch.search.recovery import finished_folds
@@ -44,6 +45,20 @@ def take_over(study: optuna.Study, company: Company) -> None:
     """
     lost = {trial.number: trial for trial in (*company.dead(study), *recovery.unbegun(study))}
     recovery.end(study, lost.values(), GONE)
+
+
+def end_the_dead(study: optuna.Study, database: Database, interrupted: Callable[[], bool]) -> None:
+    """Takes over what machines that have died left running, when nobody searches any more who would do it.
+
+    Waits for those that are late with their sign of life, until they have given one, or are known to be dead.
+    """
+    until = time.monotonic() + GRACE_SECONDS + database.pause
+    while not interrupted():
+        with database.turn():
+            take_over(study, database)
+        if time.monotonic() > until or not database.has_doubtful(study):
+            return
+        time.sleep(database.pause)
 
 
 @dataclass

@@ -23,8 +23,6 @@ optuna.logging.set_verbosity(logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|archsearch")
 
 STUDY_NAME = "archsearch"
-RETRAINED = "retrained"
-"""Study attribute in a database: the trial that is the winner, and where it is retrained."""
 RETRIES = "retries"
 """Attribute of a trial in the queue: the trial that it tries again."""
 
@@ -90,16 +88,6 @@ def open_study(folder: StudyFolder) -> optuna.Study:
                 "a copy of the file in its place, or begin anew with another --out"
             ) from None
         raise StudyError(f"{info.storage}: holds no study '{info.name}' any more, which {folder.path} is of") from None
-
-
-def claim_winner(database: Database, study: optuna.Study, trial: int, here: str) -> str:
-    """Claims the retraining of a trial for `here`, unless another has; says where that is, or nothing if it is ours."""
-    with database.turn():
-        claimed, where = study.user_attrs.get(RETRAINED, (None, ""))
-        if claimed == trial and where != here:
-            return str(where)
-        study.set_user_attr(RETRAINED, (trial, here))
-    return ""
 
 
 _known: dict[tuple[str, str], Database] = {}

@@ -4,19 +4,19 @@ import inspect
 import json
 import logging
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import pairwise
-from threading import Thread, Timer
+from threading import Event, Thread, Timer
 from typing import Any
 
 import optuna
 import psycopg
 import pytest
+import trials
+from coordinators import NAME, Opened, Process, load_study, new_study
 from databases import HANGING, Server, needs_postgresql
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import _CachedStorage
@@ -24,41 +24,13 @@ from optuna.trial import TrialState
 
 from archsearch.errors import SearchError
 from archsearch.search import database as databases
-from archsearch.search import lock
+from archsearch.search import lock, record
 from archsearch.search.address import parse_address
 from archsearch.search.database import Database, open_database
+from archsearch.search.ledger import end_the_dead
 from archsearch.search.patience import OPERATIONS
 
 pytestmark = needs_postgresql
-
-NAME = "digits"
-Opened = Callable[..., Database]
-
-
-@pytest.fixture
-def url(postgresql: Server) -> str:
-    return postgresql.new_database()
-
-
-@pytest.fixture
-def opened(url: str) -> Iterator[Opened]:
-    """Opens the database once more; all of them are closed in the end."""
-    with ExitStack() as stack:
-
-        def another(**given: Any) -> Database:
-            database = open_database(parse_address(url), NAME, **given)
-            stack.callback(database.close)
-            return database
-
-        yield another
-
-
-def new_study(database: Database) -> optuna.Study:
-    return optuna.create_study(storage=database.storage, study_name=NAME, direction="maximize")
-
-
-def load_study(database: Database) -> optuna.Study:
-    return optuna.load_study(storage=database.storage, study_name=NAME)
 
 
 def down_for(server: Server, seconds: float) -> Timer:
@@ -67,42 +39,6 @@ def down_for(server: Server, seconds: float) -> Timer:
     again = Timer(seconds, server.start)
     again.start()
     return again
-
-
-class Process:
-    """Another coordinator's process, which runs a script with `database` and `study` open."""
-
-    OPEN = """
-import json, sys, time, optuna
-from archsearch.search.address import parse_address
-from archsearch.search.database import open_database
-database = open_database(parse_address(sys.argv[1]), sys.argv[2])
-study = optuna.load_study(storage=database.storage, study_name=sys.argv[2])
-"""
-
-    def __init__(self, url: str, script: str) -> None:
-        words = [sys.executable, "-u", "-c", self.OPEN + script, url, NAME]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        self._deadline = Timer(HANGING, self._process.kill)
-        self._deadline.start()
-
-    def line(self) -> str:
-        """What it says next."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def __enter__(self) -> "Process":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._deadline.cancel()
-        self.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 # The storage ----------------------------------------------------------------------------------------------------------
@@ -371,6 +307,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes twenty times as fast."""
     monkeypatch.setattr(databases, "GRACE_SECONDS", 1.5)
     monkeypatch.setattr(databases, "HEARTBEAT_SECONDS", 0.5)
+    monkeypatch.setattr(databases, "LATE_SECONDS", 0.7)
+    monkeypatch.setattr(Database, "pause", 0.1)
 
 
 def numbers_of_the_dead(database: Database, study: optuna.Study) -> list[int]:
@@ -397,6 +335,50 @@ def test_trials_of_a_killed_coordinator_are_dead_after_a_while(url: str, opened:
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL)
     assert database.dead(study) == []
+
+
+@pytest.mark.usefixtures("hurried")
+def test_what_the_dead_leave_is_ended_once_nobody_searches_any_more(url: str, opened: Opened) -> None:
+    database = opened()
+    study = new_study(database)
+    for number in range(2):
+        record.write(study.ask(), trials.trial(number, state="running"))
+    script = """
+trial = optuna.Trial(study, study.get_trials()[1]._trial_id)
+database.beat([trial])
+print("beating")
+time.sleep(3600)"""
+    with beating(url, optuna.Trial(study, study.get_trials()[0]._trial_id)), Process(url, script) as other:
+        assert other.line() == "beating"
+        other.kill()
+        time.sleep(1.0)
+        began = time.monotonic()
+        end_the_dead(study, database, lambda: True)
+        assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING] * 2
+        end_the_dead(study, database, lambda: False)
+        assert time.monotonic() - began < 10.0
+    assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING, TrialState.FAIL]
+
+
+@contextmanager
+def beating(url: str, trial: optuna.Trial) -> Iterator[None]:
+    """Another coordinator, whose trial it is, goes on meanwhile."""
+    begun, over = Event(), Event()
+
+    def beat() -> None:
+        with closing(open_database(parse_address(url), NAME)) as database:
+            while not over.wait(0.1):
+                database.beat([trial])
+                begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(beat)
+        assert begun.wait(HANGING)
+        try:
+            yield
+        finally:
+            over.set()
+        running.result()
 
 
 @pytest.mark.usefixtures("hurried")
