@@ -186,7 +186,6 @@ def search(
         if not interrupted():
             with closing(study.claim()) as claim:
                 _retrain_if_ours(study, claim, interrupted, study.retrained_by(config.budget), config.trial_timeout)
-            study.end_the_dead(interrupted)
         if interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
@@ -194,6 +193,9 @@ def search(
     found = study.report()
     _print_ranking(found)
     _print_answer(found, study)
+    with _ctrl_c() as interrupted:
+        if study.end_the_dead(interrupted):
+            study.report()
 
 
 @app.command()

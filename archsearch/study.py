@@ -275,11 +275,12 @@ class Study:
         here = f"{gethostname()}:{self.path.resolve()}"
         return SharedClaim(database_of(info.storage, info.name), open_study(self.folder), best.number, here)
 
-    def end_the_dead(self, interrupted: Callable[[], bool] = lambda: False) -> None:
-        """Ends the trials of machines that have died since all others stopped searching; see `ledger.end_the_dead`."""
+    def end_the_dead(self, interrupted: Callable[[], bool] = lambda: False) -> int:
+        """Ends the trials of machines that died when all others stopped searching; see `ledger.end_the_dead`."""
         info = self.info
-        if info.storage is not None:
-            end_the_dead(open_study(self.folder), database_of(info.storage, info.name), interrupted)
+        if info.storage is None:
+            return 0
+        return end_the_dead(open_study(self.folder), database_of(info.storage, info.name), interrupted)
 
     def replay(
         self,

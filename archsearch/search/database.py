@@ -17,8 +17,8 @@ from archsearch.search.patience import Patience, PatientStorage
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS, LATE_SECONDS, GRACE_SECONDS = 10, 12, 30
-"""Between two heartbeats of a running trial, and without one until it is late, and counts as dead."""
+HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
+"""Between two heartbeats of a running trial, and without one until it counts as dead."""
 
 SETTING_UP_SECONDS = 10
 """That another coordinator may take to make the tables."""
@@ -126,10 +126,11 @@ class Database:
         trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if dead else []
         return [trial for trial in trials if trial._trial_id in dead]
 
-    def has_doubtful(self, study: optuna.Study) -> bool:
-        """Whether a running trial of others is late with its heartbeat, and not dead yet."""
+    def unheard(self, study: optuna.Study, seconds: float) -> int:
+        """How many running trials of others have given no heartbeat for so many seconds."""
         rows = self._patience.through(lambda: self._silences(study._study_id))
-        return any(silence is None or silence > LATE_SECONDS for trial, silence, _ in rows if trial not in self._beaten)
+        others = (silence for trial, silence, _ in rows if trial not in self._beaten)
+        return sum(silence is None or silence > seconds for silence in others)
 
     def alone(self, what: str) -> Lock | None:
         """A lock on something that one process at a time does for the study; None if another one does it."""

@@ -38,27 +38,39 @@ LEFT = (GONE, ENDED_FIRST)
 """Why trials were interrupted that another coordinator goes on with."""
 
 
-def take_over(study: optuna.Study, company: Company) -> None:
-    """Ends the trials of coordinators that are gone, and what was drawn and never begun; within a turn.
+def take_over(study: optuna.Study, company: Company) -> int:
+    """Ends the trials of coordinators that are gone, and what was drawn and never begun; returns how many. In a turn.
 
     Trials are drawn and begun in one turn, so whoever drew those has died, or lost its turn and will notice.
     """
     lost = {trial.number: trial for trial in (*company.dead(study), *recovery.unbegun(study))}
     recovery.end(study, lost.values(), GONE)
+    return len(lost)
 
 
-def end_the_dead(study: optuna.Study, database: Database, interrupted: Callable[[], bool]) -> None:
+def end_the_dead(study: optuna.Study, database: Database, interrupted: Callable[[], bool]) -> int:
     """Takes over what machines that have died left running, when nobody searches any more who would do it.
 
-    Waits for those that are late with their sign of life, until they have given one, or are known to be dead.
+    Waits until all that run trials have given a sign of life, or are known to be dead.
+
+    Returns:
+        How many trials it has ended.
     """
-    until = time.monotonic() + GRACE_SECONDS + database.pause
+    began, ended = time.monotonic(), 0
     while not interrupted():
         with database.turn():
-            take_over(study, database)
-        if time.monotonic() > until or not database.has_doubtful(study):
-            return
+            ended += take_over(study, database)
+        waited = time.monotonic() - began
+        if waited > GRACE_SECONDS + database.pause or not (unheard := database.unheard(study, waited)):
+            break
+        if waited < database.pause:
+            logger.warning(
+                "other machines have %d trials running: waiting for a sign of life, %d s at most",
+                unheard,
+                GRACE_SECONDS,
+            )
         time.sleep(database.pause)
+    return ended
 
 
 @dataclass
