@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from soak import checks
+from soak.checks import Note
 from soak.command import Sample
 from trials import trial
 
@@ -42,6 +43,19 @@ def changed(number: int, **changes: Any) -> list[TrialRecord]:
     return [each.model_copy(update=changes) if each.number == number else each for each in whole()]
 
 
+def noted() -> list[Note]:
+    """What the workers of `whole` have written down."""
+    return [
+        Note("begun", 0, 0, 0.0),
+        *(Note(what, 0, fold, score) for fold, score in ((0, 0.8), (1, 0.9)) for what in ("trained", "told")),
+        *(Note("begun", 1, 0, 0.0), Note("trained", 1, 0, 0.7), Note("told", 1, 0, 0.7)),
+        *(Note("begun", 2, 0, 0.0),),
+        *(Note("begun", 3, 1, 0.0), Note("trained", 3, 1, 0.6), Note("told", 3, 1, 0.6)),
+        *(Note("begun", 4, 0, 0.0), Note("trained", 4, 0, 0.5), Note("trained", 4, 1, 0.5)),  # killed in telling
+        *(Note("begun", 5, 0, 0.0), Note("trained", 5, 0, 0.7), Note("told", 5, 0, 0.7)),
+    ]
+
+
 def test_what_is_whole_passes() -> None:
     records = whole()
     found: list[Iterator[str]] = [
@@ -49,6 +63,7 @@ def test_what_is_whole_passes() -> None:
         checks.numbers(in_optuna(records), records, deaths=0),
         checks.budget(records, 4),
         checks.folds(records),
+        checks.trained(records, noted(), cut_off=0),
         checks.repeated(records[0], records[0].reports),
     ]
     assert [wrong for check in found for wrong in check] == []
@@ -93,6 +108,28 @@ def test_a_fold_that_was_trained_again_or_came_out_otherwise() -> None:
     assert [*checks.folds(changed(3, carried=0))] == ["trial 3 carries 0 folds on, 1 were finished"]
     (found,) = checks.folds(changed(1, reports=trial(1, (0.71,)).reports))
     assert found == "trial 3 has (0.7, 0.6), trial 1 (0.71,)"
+
+
+def test_workers_that_say_otherwise() -> None:
+    def said(*notes: Note, records: list[TrialRecord] | None = None) -> list[str]:
+        return [*checks.trained(records or whole(), notes, cut_off=0)]
+
+    assert said(*noted(), Note("begun", 3, 1, 0.0)) == ["trial 3 was begun 2 times"]
+    from_the_start = [Note("begun", 3, 0, 0.0) if note[:2] == ("begun", 3) else note for note in noted()]
+    assert said(*from_the_start) == ["trial 3 carries 1 folds on, and was trained from fold 0 on"]
+    otherwise = [note._replace(score=0.81) if note[:3] == ("trained", 0, 0) else note for note in noted()]
+    assert said(*otherwise) == ["trial 0 has scored (0.8, 0.9), its worker [0.81, 0.9]"]
+    assert said(*noted(), Note("begun", 9, 0, 0.0)) == ["trials [9] were trained, and nobody knows of them"]
+
+
+def test_a_finished_fold_that_was_never_written_down() -> None:
+    lost = changed(5, reports=())
+    (wrong, total) = checks.trained(lost, noted(), cut_off=0)
+    assert wrong == "trial 5 is pruned, and 1 folds that it was told of are not in it"
+    assert total == "1 finished folds were never written down, at most 0 can have been cut off"
+    cut_off = [each.model_copy(update={"reports": (), "carried": 0}) if each.number == 1 else each for each in whole()]
+    assert [*checks.trained(cut_off, noted(), cut_off=1)] == []
+    assert len([*checks.trained(cut_off, noted(), cut_off=0)]) == 1
 
 
 def test_a_score_that_is_not_repeated() -> None:

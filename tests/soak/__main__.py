@@ -5,6 +5,7 @@ make soak MINUTES=5 STORAGE=database SEED=3
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from archsearch.search.storage import know
 from archsearch.study import Study
 from soak import checks
 from soak.command import GONE_SECONDS, Run
-from soak.faults import TRIAL_TIMEOUT, Faults, explained
+from soak.faults import OF_ALL, TRIAL_TIMEOUT, Faults, explained
 
 SPACE = """\
 name: soak
@@ -46,7 +47,7 @@ baseline:
   stages.0.filters: 4
   training.optimizer.adam.learning_rate: 1.0e-2
 """
-EPOCHS, WORKERS = 20, 2
+EPOCHS, FOLDS, WORKERS = 20, 2, 2
 DISK_BYTES = 4 * 2**20
 """For each minute: the journal takes about 13 kB a trial, the report 3 kB and as much again while it is written."""
 LEAST_DISK_BYTES = 32 * 2**20
@@ -83,9 +84,10 @@ class Soak:
         self.until = self.began + 60 * minutes - CLOSING
         self.calm_from = self.began + CALM * (self.until - self.began)
         self.chance, self.folder, self.faults, self.storage = random.Random(seed), folder, faults, storage
-        self.study = Study(disk / "study")
+        self.study, self.second_study = Study(disk / "study"), Study(disk / "second" / "study")
         self.trials, self.rounds = 0, 0
         self.runs: list[Run] = []
+        self.second: Run | None = None
         self.long: tuple[Run, int] | None = None
         (folder / "space.yaml").write_text(SPACE)
 
@@ -94,11 +96,11 @@ class Soak:
         while (more := self._more()) > 0:
             self.trials += more
             before = time.monotonic()
-            while not self._attempt():
-                if not explained(self.runs[-1]) or time.monotonic() > self.until + CLOSING:
-                    raise SystemExit(f"the command does not come to its end any more:\n{self.runs[-1].err[-3000:]}")
+            while (run := self._attempt()).code:
+                if not explained(run) or time.monotonic() > self.until + CLOSING:
+                    raise SystemExit(f"the command does not come to its end any more:\n{run.err[-3000:]}")
+            self._end_second()
             self.rounds += 1
-            run = self.runs[-1]
             self._say(f"round {self.rounds}: {self.trials} trials after {time.monotonic() - before:.0f} s")
             if self.long is None or len(run.samples) > len(self.long[0].samples):
                 self.long = run, more
@@ -115,25 +117,35 @@ class Soak:
         left = self.until - now
         return max(ROUND, int(pace * left)) * (left > 20)
 
-    def _attempt(self) -> bool:
-        """Runs the command once; whether it came to its end."""
+    def _begin(self, out: Path, workers: int) -> Run:
         options: dict[str, object] = {
             "--data": "digits",
             "--trials": self.trials,
             "--epochs": EPOCHS,
-            "--folds": 2,
-            "--workers": WORKERS,
+            "--folds": FOLDS,
+            "--workers": workers,
             "--finalists": 2,
             "--pruner": "none",
             "--trial-timeout": f"{TRIAL_TIMEOUT}s",
-            "--out": self.study.path,
+            "--out": out,
         }
         if self.storage is not None:
             options["--storage"] = self.storage
         words = ["search", str(self.folder / "space.yaml"), *(str(word) for pair in options.items() for word in pair)]
-        clock = Path(__file__).with_name("clock")
-        run = Run(words, {"SOAK_CLOCK": str(self.folder / "clock"), "PYTHONPATH": f"{clock}:{Path.cwd()}"})
+        run = Run(
+            words,
+            {
+                "SOAK_CLOCK": str(self.folder / "clock"),
+                "SOAK_TRAINED": str(self.folder / "trained"),
+                "PYTHONPATH": f"{Path(__file__).with_name('inside')}:{Path.cwd()}",
+            },
+        )
         self.runs.append(run)
+        return run
+
+    def _attempt(self) -> Run:
+        """Runs the command until it ends; in a database, another one beside it, again and again."""
+        run = self._begin(self.study.path, WORKERS)
         due, said, heard = time.monotonic() + self.chance.uniform(*PAUSE), 0, time.monotonic()
         try:
             while not run.has_ended():
@@ -142,21 +154,59 @@ class Soak:
                     said, heard = run.said, time.monotonic()
                 if time.monotonic() - heard > HANGING:
                     raise SystemExit(f"the command has said nothing for {HANGING:.0f} s, after {run.faults}")
+                self._keep_second()
                 self.faults.tick()
                 now = time.monotonic()
-                if now > due and now < self.until and (kind := self.faults.inject(run, calm=now > self.calm_from)):
-                    run.faults.append(kind)
-                    self._say(kind)
+                if now > due and now < self.until and self._hurt(run, calm=now > self.calm_from):
                     due = now + self.chance.uniform(*PAUSE)
                 time.sleep(0.1)
         finally:
             run.end()
+        self._say_end(run)
+        # What was full or away for it is no concern of the next one.
+        self.faults.undo_all()
+        return run
+
+    def _hurt(self, run: Run, calm: bool) -> bool:
+        """Has a fault happen to one of those that run, or to all; whether there was one that could."""
+        there = [each for each in (run, self.second) if each is not None and each.code is None]
+        hurt = self.chance.choice(there)
+        kind = self.faults.inject(hurt, calm)
+        if not kind:
+            return False
+        for each in there if kind in OF_ALL else [hurt]:
+            each.faults.append(kind)
+        self._say(kind if hurt is run else f"{kind}, the second")
+        return True
+
+    def _keep_second(self) -> None:
+        """In a database, another coordinator is there, and comes back when it was killed."""
+        if self.second is None and self.storage is not None:
+            self.second = self._begin(self.second_study.path, 1)
+        elif self.second is not None and self.second.has_ended() and self.second.code:
+            self._say_end(self.second)
+            if not explained(self.second):
+                raise SystemExit(f"the second has ended:\n{self.second.err[-3000:]}")
+            self.second = None
+
+    def _end_second(self) -> None:
+        """Waits for the other coordinator's end, which is the study's."""
+        if self.second is None:
+            return
+        until = time.monotonic() + HANGING
+        while not self.second.has_ended():
+            self.faults.tick()
+            if time.monotonic() > until:
+                self.second.end()
+                raise SystemExit(f"the second has not ended for {HANGING:.0f} s, after {self.second.faults}")
+            time.sleep(0.1)
+        self._say_end(self.second)
+        self.second = None
+
+    def _say_end(self, run: Run) -> None:
         if run.code:
             lines = run.err.strip().splitlines()
             self._say(f"ended with {run.code}, {explained(run) or 'UNEXPLAINED'}: {lines[-1][:160] if lines else ''}")
-        # What was full or away for it is no concern of the next one.
-        self.faults.undo_all()
-        return run.code == 0
 
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self.began:6.1f} s  {what}", flush=True)
@@ -169,12 +219,14 @@ class Soak:
         deaths = sum(run.code != 0 for run in self.runs)
         injected = Counter(kind for run in self.runs for kind in run.faults)
         assert self.long is not None
-        report = self.study.folder.report
+        notes = [checks.Note(**json.loads(line)) for line in (self.folder / "trained").read_text().splitlines()]
+        studies = [self.study] if self.storage is None else [self.study, self.second_study]
         return {
             "every trial is in a final state, with a reason": [*checks.states(records)],
             "Optuna alone reads the study, and agrees": [*checks.numbers(trials, records, deaths)],
             "the budget is kept, nothing is lost or doubled": [*checks.budget(records, self.trials)],
             "no finished fold was trained again": [*checks.folds(records)],
+            "what was trained is what its workers say": [*checks.trained(records, notes, deaths * WORKERS * FOLDS)],
             "scores are those of a run without faults": [*self._replayed(records)],
             "nothing of a run is left after its end": [f"{run.left}" for run in self.runs if run.left],
             "each early end has its fault": [
@@ -183,9 +235,9 @@ class Soak:
             "memory and files of the coordinator are flat": [*checks.flat(self.long[0].samples, self.long[1])],
             "clocks that are set do not count": [f"searched for {searched:.0f} s of {wall:.0f} s"] * (searched > wall),
             "the report is written, and a winner retrained": [
-                f"{file} is missing" for file in (report, self.study.folder.model) if not file.is_file()
+                f"{study.folder.report} is missing" for study in studies if not study.folder.report.is_file()
             ]
-            + ["the winner is another one"] * (not self.study.is_retrained),
+            + ["no model is there of the winner"] * (not any(study.is_retrained for study in studies)),
             "every kind of fault was injected": [kind for kind in self.faults.kinds if not injected[kind]],
         }
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +21,17 @@ OPTUNA_STATES = {
     "interrupted": {TrialState.FAIL, TrialState.PRUNED},
     "failed": {TrialState.FAIL},
 }
+
+
+class Note(NamedTuple):
+    """What a worker has written down: `begun` at a fold, `trained` it, or `told` the coordinator so."""
+
+    what: str
+    trial: int
+    fold: int
+    score: float
+
+
 CONCLUDED = ("complete", "pruned", "failed")
 
 WARM_SECONDS = 20.0
@@ -90,6 +102,37 @@ def folds(records: Sequence[TrialRecord]) -> Iterator[str]:
             if before.fold_scores != each.fold_scores[: len(before.fold_scores)] and each.fold_scores:
                 yield f"trial {each.number} has {each.fold_scores}, trial {before.number} {before.fold_scores}"
         tries.append(each)
+
+
+def trained(records: Sequence[TrialRecord], notes: Sequence[Note], cut_off: int) -> Iterator[str]:
+    """What the study says was trained is what its workers say themselves, each fold once.
+
+    Args:
+        records: All trials.
+        notes: Of all workers, in their order.
+        cut_off: How many jobs may have been told to a coordinator that was killed before it had written it down.
+    """
+    by_trial: dict[int, dict[str, list[Note]]] = defaultdict(lambda: defaultdict(list))
+    for note in notes:
+        by_trial[note.trial][note.what].append(note)
+    unwritten = 0
+    for each in records:
+        noted, own = by_trial.pop(each.number, {}), each.fold_scores[each.carried :]
+        begun, done = noted.get("begun", []), noted.get("trained", [])
+        if len(begun) > 1:
+            yield f"trial {each.number} was begun {len(begun)} times"
+        if begun and begun[0].fold != each.carried:
+            yield f"trial {each.number} carries {each.carried} folds on, and was trained from fold {begun[0].fold} on"
+        if own != tuple(note.score for note in done[: len(own)]):
+            yield f"trial {each.number} has scored {own}, its worker {[note.score for note in done]}"
+        missing = len(noted.get("told", [])) - len(own)
+        if missing > 0 and each.state != "interrupted":
+            yield f"trial {each.number} is {each.state}, and {missing} folds that it was told of are not in it"
+        unwritten += max(0, missing)
+    if by_trial:
+        yield f"trials {sorted(by_trial)} were trained, and nobody knows of them"
+    if unwritten > cut_off:
+        yield f"{unwritten} finished folds were never written down, at most {cut_off} can have been cut off"
 
 
 def repeated(record: TrialRecord, again: Sequence[Report]) -> Iterator[str]:

@@ -26,6 +26,9 @@ time.sleep(3)
 """
 SPACE_FOR_THE_HOG = 3e9
 
+OF_ALL = ("memory hog", "clock jump", "full disk", "database restart")
+"""What happens to every run at once."""
+
 Undo = Callable[[], None]
 
 
@@ -56,6 +59,7 @@ class Faults:
         fatal: dict[str, tuple[int, Callable[[Run], bool]]] = {
             "kill coordinator": (4, lambda run: self._signal([run.pid], signal.SIGKILL)),
             "stop worker, kill coordinator": (1, self._orphan),
+            "interrupt": (2, lambda run: self._signal([run.pid], signal.SIGINT)),
         }
         if server is not None:
             gentle["database restart"] = (3, lambda run: self._restart(server))
@@ -163,9 +167,10 @@ class Faults:
 
 ALLOWED = {
     "-9": ({"kill coordinator", "stop worker, kill coordinator"}, ""),
+    "130 interrupted": ({"interrupt"}, ""),
     "1 no space": ({"full disk"}, "No space left on device"),
     "1 retraining": ({"kill worker", "kill server"}, "the process that retrains"),
-    "1 hung retraining": ({"hang worker"}, "the process that retrains"),
+    "1 hung retraining": ({"hang worker"}, "retraining has made no step"),
     "2 no database": ({"database restart"}, "postgresql://"),
 }
 """How a run may end early: its exit code, which faults explain it, and what it must have said."""
