@@ -21,8 +21,7 @@ from archsearch.export.runtimes import read_keras
 from archsearch.export.source import Source
 from archsearch.files import naming, sync, write_whole
 from archsearch.search.certificate import RECORD, Certificate, Exports, read_exports
-from archsearch.training.environment import stderr_to
-from archsearch.training.numerics import all_of_float32
+from archsearch.training.environment import all_of_float32, stderr_to
 
 ODD = 100
 """Images of another size that a file is asked for if it resizes."""

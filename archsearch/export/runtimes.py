@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from archsearch.data.archives import require_no_bomb
 from archsearch.errors import InputError, first_line
 from archsearch.export.description import Description, from_json, unpack
-from archsearch.training.environment import TENSORFLOW, environment, stderr_to
+from archsearch.training.environment import TENSORFLOW, all_of_float32, environment, stderr_to
 
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
@@ -193,8 +193,6 @@ def _load_litert(path: Path, threads: int | None) -> Model:
 def _load_saved_model(path: Path, threads: int | None) -> Model:
     import tensorflow as tf
 
-    from archsearch.training.numerics import all_of_float32
-
     _limit(threads)
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     (spec,) = served.structured_input_signature[1].values()
@@ -209,8 +207,6 @@ def _load_saved_model(path: Path, threads: int | None) -> Model:
 
 def _load_keras(path: Path, threads: int | None) -> Model:
     _limit(threads)
-    from archsearch.training.numerics import all_of_float32
-
     model = read_keras(path)
 
     def run(images: Pixels) -> Probabilities:

@@ -1,4 +1,4 @@
-"""What TensorFlow and its libraries find when they are loaded: environment variables, and where their messages go."""
+"""What TensorFlow and its libraries go by: environment variables, where their messages go, how whole float32 is."""
 
 import contextlib
 import os
@@ -46,3 +46,16 @@ def stderr_to(file: Path | str) -> Iterator[None]:
         os.dup2(before, 2)
         os.close(target)
         os.close(before)
+
+
+@contextlib.contextmanager
+def all_of_float32() -> Iterator[None]:
+    """Has a GPU multiply float32 with all its bits for a while, of which it drops 13 otherwise (TensorFloat-32)."""
+    import tensorflow as tf  # this module is loaded before it
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -15,8 +15,9 @@ from archsearch.data.dataset import ImageSet
 from archsearch.errors import Diverged
 from archsearch.model.build import build, build_for_training
 from archsearch.space.architecture import Candidate, Custom, Recipe
+from archsearch.training.environment import all_of_float32
 from archsearch.training.job import CHECKED, Point, Score
-from archsearch.training.numerics import all_of_float32, dtype_policy, numerics_here
+from archsearch.training.numerics import dtype_policy, numerics_here
 from archsearch.training.optimizer import LeanOptimizer
 from archsearch.training.optimizer import build_optimizer as build_optimizer
 from archsearch.training.pipeline import augmented, compiled_warp, mixup, ordered_batches, shuffled_batches, warps

@@ -72,14 +72,3 @@ def dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextmanager
-def all_of_float32() -> Iterator[None]:
-    """Has a GPU multiply float32 with all its bits for a while, of which it drops 13 otherwise (TensorFloat-32)."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -8,13 +8,13 @@ from candidates import architecture, block, candidate
 
 from archsearch.data.sources import load_data
 from archsearch.space.architecture import SGD, Adam, AdamW, Augment, Lion, Optimizer, Stage
+from archsearch.training.environment import all_of_float32
 from archsearch.training.fit import Fold, Trainer
 from archsearch.training.job import Point
 from archsearch.training.numerics import (
     COMPILED_STEPS,
     ON_A_CPU,
     Numerics,
-    all_of_float32,
     dtype_policy,
     numerics_for,
     numerics_here,

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from archsearch.data.dataset import ImageSet
 from archsearch.errors import Diverged
 from archsearch.space.hyper import HyperCandidate
+from archsearch.training.environment import all_of_float32
 from archsearch.training.fit import Fold
 from archsearch.training.hyper.fit import call_fit, fit_result
 from archsearch.training.hyper.loading import load_hypermodel, trains_itself
 from archsearch.training.hyper.model import build_model, fit_labels, input_shape, scales_itself, shipped
 from archsearch.training.job import Point, Score
-from archsearch.training.numerics import all_of_float32
 from archsearch.training.pipeline import ordered_batches
 
 EVALUATION_BATCH = 250
