@@ -6,6 +6,7 @@ from typing import Protocol
 import optuna
 
 from archsearch.search.database import Database
+from archsearch.search.lock import Lock
 
 RETRAINED = "retrained"
 """Study attribute in a database: the trial that is the winner, where it is retrained, and whether it is done."""
@@ -56,17 +57,18 @@ class SharedClaim:
     """
 
     def __init__(self, database: Database, study: optuna.Study, trial: int, here: str) -> None:
-        self._database, self._study = database, study
-        self._ours = (trial, here)
+        self._study, self._ours = study, (trial, here)
+        self._lock: Lock | None = None
         self._kept = time.monotonic()
         self.elsewhere = ""
         with database.turn():
             claimed, where, is_done = study.user_attrs.get(RETRAINED, (None, "", False))
-            is_ours = where in ("", here) or claimed != trial
-            self._lock = None if is_done and not is_ours else database.alone(f"retraining {trial}")
-            if self._lock is None and not is_ours:
+            is_others = claimed == trial and where != here
+            if not (claimed == trial and is_done):
+                self._lock = database.alone(f"retraining {trial}")
+            if is_others and self._lock is None:
                 self.elsewhere = str(where)
-            else:
+            elif self._lock is not None:
                 study.set_user_attr(RETRAINED, (*self._ours, False))
 
     def keep(self) -> None:

@@ -146,7 +146,7 @@ def repeated(record: TrialRecord, again: Sequence[Report]) -> Iterator[str]:
 def growth(samples: Sequence[Sample], trials: int) -> tuple[float, int]:
     """Of the first third of a run, once it is warm, to the last: bytes beyond what `trials` may cost, and files.
 
-    Medians for memory, which swings; the most for files, which must not creep up.
+    Medians, since both swing: while it retrains, a coordinator has more files open, too.
     """
     warm = [each for each in samples if each.seconds > WARM_SECONDS]
     third = len(warm) // 3
@@ -154,8 +154,8 @@ def growth(samples: Sequence[Sample], trials: int) -> tuple[float, int]:
         return 0.0, 0
     first, last = warm[:third], warm[-third:]
     memory = median(each.memory for each in last) - median(each.memory for each in first)
-    files = max(each.files for each in last) - max(each.files for each in first)
-    return memory - MEMORY_A_TRIAL * trials, files
+    files = median(each.files for each in last) - median(each.files for each in first)
+    return memory - MEMORY_A_TRIAL * trials, round(files)
 
 
 def flat(samples: Sequence[Sample], trials: int) -> Iterator[str]:
