@@ -190,12 +190,13 @@ def search(
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
             raise typer.Exit(130)
-    found = study.report()
-    _print_ranking(found)
-    _print_answer(found, study)
-    with _ctrl_c() as interrupted:
+        found = study.report()
+        _print_ranking(found)
+        _print_answer(found, study)
         if study.end_the_dead(interrupted):
             study.report()
+        if interrupted():
+            raise typer.Exit(130)
 
 
 @app.command()
@@ -308,8 +309,12 @@ def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
     from archsearch.search.config import TRIAL_TIMEOUT
 
     found = _study(study, trust_code)
-    with _ctrl_c() as interrupted:
+    with _ctrl_c() as interrupted, closing(found.claim()) as claim:
+        if claim.elsewhere and not claim.is_done:
+            typer.echo(f"the winner is being retrained elsewhere, too: {claim.elsewhere}")
         _retrain(found, interrupted, None, TRIAL_TIMEOUT)
+        if found.is_retrained:
+            claim.settle()
         if interrupted():
             raise typer.Exit(130)
     _print_answer(found.report(), found)
@@ -550,17 +555,15 @@ def _retrain_if_ours(
 ) -> None:
     def meanwhile() -> bool:
         claim.keep()
-        return interrupted()
+        return bool(claim.elsewhere) or interrupted()
 
+    if not claim.elsewhere:
+        _retrain(study, meanwhile, until, timeout)
     if claim.elsewhere:
-        typer.echo(
-            f"the winner is retrained elsewhere: {claim.elsewhere}\n"
-            "If there is none in the end, the same command, or 'archsearch retrain "
-            f"{study.path}', does it here."
-        )
-        return
-    _retrain(study, meanwhile, until, timeout)
-    if not interrupted():
+        done = "was" if claim.is_done else "is being"
+        typer.echo(f"the winner {done} retrained elsewhere: {claim.elsewhere}")
+        typer.echo(f"If it comes to nothing there, 'archsearch retrain {study.path}' does it here.")
+    elif study.is_retrained:  # also if Ctrl-C came in between
         claim.settle()
 
 

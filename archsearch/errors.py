@@ -14,6 +14,7 @@ A message names the thing, what was found, what was expected, and what to do.
 """
 
 import re
+import sysconfig
 import traceback
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -106,28 +107,42 @@ class StudyError(InputError):
 
 def first_line(error: BaseException) -> str:
     """What an exception says first, as much as a sentence can hold; its name if it says nothing."""
-    return _shortened((str(error).strip() or type(error).__name__).splitlines()[0], 300)
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+
+
+_LONGEST = 300
 
 
 def what_broke(error: BaseException) -> str:
-    """What an exception of somebody else's code says, as a sentence, and where it was raised.
+    """What an exception of somebody else's code says, in a sentence, and where in that code it was raised.
 
     TensorFlow's say between the lines where in a graph they come from: that is left out.
     """
-    lines = (_NODE.sub("", line).strip() for line in str(error).splitlines())
-    said = " ".join(line for line in lines if line and not _OF_A_GRAPH.match(line))
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {_shortened(said, 600)} ({where.filename}:{where.lineno})"
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # it is somebody else's code
+        return name
+    lines = [_NODE.sub("", line).strip() for line in text.splitlines()]
+    said = " ".join(line for line in lines if line and not _OF_A_GRAPH.match(line)) or " ".join(text.split())
+    if len(said) > _LONGEST_SAID:
+        half = _LONGEST_SAID // 2
+        said = f"{said[:half]} … {said[-half:]}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return f"{name}: {said}"
+    own = [frame for frame in frames if not ("site-packages" in frame.filename or frame.filename.startswith(_PYTHON))]
+    where = (own or frames)[-1]
+    return f"{name}: {said} ({where.filename}:{where.lineno})"
 
 
-_NODE = re.compile(r"\{\{\w*node [^}]*\}\} ?")
+_PYTHON = sysconfig.get_path("stdlib")
+_LONGEST_SAID = 600
+_NODE = re.compile(r"(?:\[\[|^)\{\{\w*node [^}]*\}\}(?:\]\])? ?")
 _OF_A_GRAPH = re.compile(
-    r'Graph execution error:|Detected at node |File "|<stack traces unavailable>|\[\[\]\]|\[Op:|Hint: If you want'
+    r'Graph execution error:|Detected at node |File "[^"]*", line \d+|<stack traces unavailable>|\[Op:|Hint: If you '
 )
-
-
-def _shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
 
 
 class TrialError(ArchsearchError):

@@ -52,6 +52,18 @@ def test_what_broke_is_a_sentence_with_its_place() -> None:
     said = broken(lambda: Path("a" * 1000).stat())
     assert said.startswith("OSError: [Errno 36] File name too long: 'aaa")
     assert len(said) < 800
+    assert "aaa' (" in said
+
+
+def test_what_broke_says_something_whatever_it_is() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise KeyError
+
+    assert what_broke(Mute()) == "Mute"
+    assert what_broke(ValueError("no traceback")) == "ValueError: no traceback"
+    for text in ('File "weights.npz" is missing', "Hint: If you can, dance", "{{node x}} = Reshape[y]"):
+        assert what_broke(ValueError(text)) in (f"ValueError: {text}", "ValueError: = Reshape[y]")
 
 
 def test_the_history_of_a_graph_is_left_out() -> None:

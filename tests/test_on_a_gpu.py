@@ -14,7 +14,7 @@ from searches import COMMAND
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
-from archsearch.search.executors.gpus import VISIBLE, gpus
+from archsearch.search.executors.gpus import VISIBLE, gpus, tensorflow_sees_one
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.space.architecture import Augment, Candidate, Stage
 from archsearch.study import Study
@@ -25,7 +25,7 @@ GPUS = gpus(None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("gpu"),
-    pytest.mark.skipif(not GPUS, reason="nvidia-smi lists no GPU"),
+    pytest.mark.skipif(not (GPUS and tensorflow_sees_one()), reason="there is no GPU that TensorFlow can use"),
 ]
 FULL = """
 import ctypes, sys

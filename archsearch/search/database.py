@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from archsearch.errors import InputError
 from archsearch.search.address import Address, Unreachable, told
 from archsearch.search.lock import Lock
-from archsearch.search.patience import Patience, PatientStorage
+from archsearch.search.patience import Patience, PatientStorage, Result
 
 logger = logging.getLogger(__name__)
 
@@ -132,13 +132,17 @@ class Database:
         others = (silence for trial, silence, _ in rows if trial not in self._beaten)
         return sum(silence is None or silence > seconds for silence in others)
 
-    def alone(self, what: str) -> Lock | None:
-        """A lock on something that one process at a time does for the study; None if another one does it."""
-        lock = Lock(self.address, f"{self.study_name} {what}")
-        if self._patience.through(lock.acquire):
-            return lock
-        lock.close()
-        return None
+    def lock(self, what: str) -> Lock:
+        """A lock on something that one process at a time does for the study."""
+        return Lock(self.address, f"{self.study_name} {what}")
+
+    def patiently(self, ask: Callable[[], Result]) -> Result:
+        """What `ask` returns, once the database answers.
+
+        Raises:
+            SearchError: It does not, and patience is over.
+        """
+        return self._patience.through(ask)
 
     def _silences(self, study_id: int) -> list[tuple[int, float | None, float]]:
         from sqlalchemy import text

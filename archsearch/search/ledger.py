@@ -31,6 +31,8 @@ PLAN = "plan"
 """Study attribute: the `Plan` as JSON."""
 GONE = "its coordinator is gone"
 TURN_SECONDS = 2.0
+LONGEST_FAREWELL = 3.0 * GRACE_SECONDS
+"""That others are waited for in the end; a database that restarts meanwhile gives all of them their time anew."""
 SIGN_SECONDS = 10.0
 """Between two signs of life: what is searched after the last is not counted when a search is killed."""
 ENDED_FIRST = "the search ended before it did"
@@ -56,20 +58,23 @@ def end_the_dead(study: optuna.Study, database: Database, interrupted: Callable[
     Returns:
         How many trials it has ended.
     """
-    began, ended = time.monotonic(), 0
-    while not interrupted():
-        with database.turn():
-            ended += take_over(study, database)
-        waited = time.monotonic() - began
-        if waited > GRACE_SECONDS + database.pause or not (unheard := database.unheard(study, waited)):
-            break
-        if waited < database.pause:
-            logger.warning(
-                "other machines have %d trials running: waiting for a sign of life, %d s at most",
-                unheard,
-                GRACE_SECONDS,
-            )
-        time.sleep(database.pause)
+    began, ended, is_said = time.monotonic(), 0, False
+    try:
+        while not interrupted():
+            with database.turn(TURN_SECONDS) as ours:
+                ended += take_over(study, database) if ours else 0
+            waited = time.monotonic() - began
+            unheard = database.unheard(study, waited)
+            if not unheard or waited > LONGEST_FAREWELL:
+                break
+            if not is_said:
+                logger.warning("other machines run %d trials: waiting until they are heard of, or dead", unheard)
+                is_said = True
+            time.sleep(database.pause)
+    except SearchError as error:
+        logger.warning("%s: trials of machines that have died are left; the same command takes them up", error)
+    if ended:
+        logger.warning("%d trials of machines that have died were ended; the same command takes them up", ended)
     return ended
 
 

@@ -49,13 +49,18 @@ class Lock:
             raise Unreachable(told(error)) from error
         return True
 
-    def keep(self) -> None:
-        """Says that its holder lives, if it is held; whether it was lost is found out when it is released."""
+    def keep(self) -> bool:
+        """Says that its holder lives; whether it is still held."""
         import psycopg
 
-        if self._connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                self._connection.execute("SELECT 1")
+        if self._connection is None:
+            return False
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            self.close()
+            return False
+        return True
 
     def release(self) -> bool:
         """Whether it was ours until now: it was not if the database has been away."""

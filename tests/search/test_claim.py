@@ -2,10 +2,11 @@
 
 import time
 from contextlib import closing
+from threading import Timer
 
 import pytest
 from coordinators import NAME, Opened, Process, load_study, new_study
-from databases import needs_postgresql
+from databases import Server, needs_postgresql
 
 from archsearch.search import claim, lock
 from archsearch.search.claim import SharedClaim
@@ -77,6 +78,47 @@ def test_the_name_of_a_study_is_part_of_it(url: str, opened: Opened) -> None:
     assert opened().study_name == NAME
     one, other = opened(), opened()
     other.study_name = "another"
-    with closing(one.alone("retraining 3") or pytest.fail("held")):
-        assert one.alone("retraining 3") is None
-        assert other.alone("retraining 3") is not None
+    with closing(one.lock("retraining 3")) as held, closing(one.lock("retraining 3")) as same:
+        assert held.acquire()
+        assert not same.acquire()
+        with closing(other.lock("retraining 3")) as another:
+            assert another.acquire()
+
+
+def test_who_is_done_while_another_waits_for_the_claim_is_done(opened: Opened) -> None:
+    new_study(opened())
+    ours = claimed(opened, "one")
+
+    def end() -> None:
+        ours.settle()
+        ours.close()
+
+    Timer(0.2, end).start()
+    with closing(claimed(opened, "two")) as theirs:
+        assert (theirs.elsewhere, theirs.is_done) == ("one", True)
+
+
+def test_a_claim_outlives_a_database_that_restarts(
+    postgresql: Server, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "KEEP_SECONDS", 0.0)
+    new_study(opened())
+    with closing(claimed(opened, "one")) as ours:
+        postgresql.kill()
+        ours.keep()
+        postgresql.start()
+        ours.keep()
+        with closing(claimed(opened, "two")) as theirs:
+            assert (ours.elsewhere, theirs.elsewhere) == ("", "one")
+
+
+def test_who_comes_back_too_late_learns_of_it(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "MOST_SECONDS", 1)
+    monkeypatch.setattr(claim, "KEEP_SECONDS", 0.0)
+    new_study(opened())
+    with closing(claimed(opened, "one")) as ours:
+        time.sleep(2)
+        with closing(claimed(opened, "two")) as theirs:
+            assert theirs.elsewhere == ""
+            ours.keep()
+            assert (ours.elsewhere, ours.is_done) == ("two", False)

@@ -131,6 +131,12 @@ def test_a_finished_fold_that_was_never_written_down() -> None:
     assert wrong == "1 finished folds were never written down, at most 0 can have been cut off"
 
 
+def test_nothing_that_is_carried_on() -> None:
+    assert [*checks.carried_on(whole(), 50)] == []
+    assert [*checks.carried_on(changed(3, carried=0), 7)] == []
+    assert [*checks.carried_on(changed(3, carried=0), 8)] == ["no trial carries a fold on, after 8 kills"]
+
+
 def test_a_score_that_is_not_repeated() -> None:
     one, other = trial(0, (0.8, 0.9)), trial(0, (0.8, 0.9000001))
     assert [*checks.repeated(one, other.reports)] == ["trial 0 has scored (0.8, 0.9), without faults (0.8, 0.9000001)"]

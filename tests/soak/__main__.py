@@ -217,6 +217,7 @@ class Soak:
         trials, records = kept.get_trials(deepcopy=False), record.read(kept)
         wall, searched = time.monotonic() - self.began, spent(sessions_of(kept.user_attrs), self.storage is not None)
         deaths = sum(run.code != 0 for run in self.runs)
+        kills = sum(run.code not in (0, 130) for run in self.runs)
         injected = Counter(kind for run in self.runs for kind in run.faults)
         assert self.long is not None
         notes = [checks.Note(**json.loads(line)) for line in (self.folder / "trained").read_text().splitlines()]
@@ -226,7 +227,8 @@ class Soak:
             "Optuna alone reads the study, and agrees": [*checks.numbers(trials, records, deaths)],
             "the budget is kept, nothing is lost or doubled": [*checks.budget(records, self.trials)],
             "no finished fold was trained again": [*checks.folds(records)],
-            "what was trained is what its workers say": [*checks.trained(records, notes, deaths * WORKERS * FOLDS)],
+            "what was trained is what its workers say": [*checks.trained(records, notes, kills * WORKERS)],
+            "folds are carried on": [*checks.carried_on(records, kills)],
             "scores are those of a run without faults": [*self._replayed(records)],
             "nothing of a run is left after its end": [f"{run.left}" for run in self.runs if run.left],
             "each early end has its fault": [

@@ -34,6 +34,8 @@ class Note(NamedTuple):
 
 CONCLUDED = ("complete", "pruned", "failed")
 
+MANY_KILLS = 8
+"""After so many it is no chance that nothing was carried on."""
 WARM_SECONDS = 20.0
 """A coordinator still loads what it needs."""
 MEMORY_GROWTH = 16e6
@@ -134,6 +136,12 @@ def trained(records: Sequence[TrialRecord], notes: Sequence[Note], cut_off: int)
         yield f"trials {sorted(by_trial)} were trained, and nobody knows of them"
     if unwritten > cut_off:
         yield f"{unwritten} finished folds were never written down, at most {cut_off} can have been cut off"
+
+
+def carried_on(records: Sequence[TrialRecord], kills: int) -> Iterator[str]:
+    """What was finished before a kill is of use after it."""
+    if kills >= MANY_KILLS and not any(each.carried for each in records):
+        yield f"no trial carries a fold on, after {kills} kills"
 
 
 def repeated(record: TrialRecord, again: Sequence[Report]) -> Iterator[str]:
