@@ -722,6 +722,13 @@ def test_no_more_workers_start_than_fit_into_the_memory(tmp_path: Path, memory: 
     assert executor.most_at_once == at_once
 
 
+def test_what_a_gpu_works_with_is_not_counted_as_memory_of_the_machine(tmp_path: Path) -> None:
+    for has_gpus in (False, True):
+        made = coordinator(tmp_path / str(has_gpus), ScriptedExecutor(by_width, workers=2, has_gpus=has_gpus))
+        made.run()
+        assert {each.needs == 0 for each in record.read(made.study)} == {has_gpus}
+
+
 def test_a_trial_that_waits_for_memory_is_let_go_when_the_search_ends(tmp_path: Path) -> None:
     seen: list[Progress] = []
     executor = ScriptedExecutor(by_width, workers=2, memory=WORKER_BYTES)
