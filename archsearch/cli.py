@@ -489,6 +489,7 @@ def main() -> None:
     """Runs the command line; errors become one message and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     signal.signal(signal.SIGINT, _interrupt)
+    _Interrupted.came = False
     sys.unraisablehook = _not_lost
     try:
         app()
@@ -504,12 +505,21 @@ def main() -> None:
         if (said := trouble(error)) is None:
             raise
         _fail(said, 1)
+    except Exception:
+        if not _Interrupted.came:  # which libraries turn into errors of their own
+            raise
+        _fail("interrupted; what was finished is kept", 130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: what Python does at its exit takes a moment
 
 
 class _Interrupted(BaseException):
     """Ctrl-C, under a name that Typer does not turn into its own."""
+
+    came = False
+
+    def __init__(self) -> None:
+        _Interrupted.came = True
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -24,6 +24,7 @@ from searches import COMMAND, HANGING, Cli, Done, Searched, contents, kill_group
 from sklearn.datasets import load_digits
 from spaces import SMALL
 
+from archsearch import cli as cli_module
 from archsearch.cli import app
 from archsearch.files import write_whole
 from archsearch.search.record import ranking
@@ -460,6 +461,22 @@ class Terminal:
 
 
 @pytest.mark.slow
+def test_a_ctrl_c_that_a_library_turns_into_an_error_of_its_own_is_one(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        try:
+            raise cli_module._Interrupted
+        except BaseException:
+            raise RuntimeError("the connection is lost") from None
+
+    monkeypatch.setattr(Study, "collect", read)
+    assert cli("status", "nowhere") == Done(130, "", "interrupted; what was finished is kept\n")
+    monkeypatch.setattr(Study, "collect", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli("status", "nowhere")
+
+
 def test_a_search_in_a_terminal_is_shown_live_until_ctrl_c(cli: Cli, tmp_path: Path) -> None:
     small = said_in(tmp_path / "small.yaml", SMALL.replace("epochs: 2", "epochs: 500"))
     study = Study(tmp_path / "study")
