@@ -185,7 +185,13 @@ def search(
             typer.echo(f"report: {study.folder.report}")
         if not interrupted():
             with closing(study.claim()) as claim:
-                _retrain_if_ours(study, claim, interrupted, study.retrained_by(config.budget), config.trial_timeout)
+                if not claim.elsewhere:
+                    until = study.retrained_by(config.budget)
+                    _retrain(study, claim, lambda: bool(claim.elsewhere) or interrupted(), until, config.trial_timeout)
+                if claim.elsewhere:
+                    done = "was" if claim.is_done else "is being"
+                    typer.echo(f"the winner {done} retrained elsewhere: {claim.elsewhere}")
+                    typer.echo(f"If it comes to nothing there, 'archsearch retrain {study.path}' does it here.")
         if interrupted():
             study.report()
             typer.echo(f"report: {study.folder.report}\nThe same command goes on from here.")
@@ -312,9 +318,7 @@ def retrain(study: StudyPath, trust_code: TrustCode = False) -> None:
     with _ctrl_c() as interrupted, closing(found.claim()) as claim:
         if claim.elsewhere and not claim.is_done:
             typer.echo(f"the winner is being retrained elsewhere, too: {claim.elsewhere}")
-        _retrain(found, interrupted, None, TRIAL_TIMEOUT)
-        if found.is_retrained:
-            claim.settle()
+        _retrain(found, claim, interrupted, None, TRIAL_TIMEOUT)
         if interrupted():
             raise typer.Exit(130)
     _print_answer(found.report(), found)
@@ -560,27 +564,9 @@ def _study(path: Path, trust_code: bool) -> "Study":
     return found
 
 
-def _retrain_if_ours(
+def _retrain(
     study: "Study", claim: "Claim", interrupted: Callable[[], bool], until: float | None, timeout: float
 ) -> None:
-    def meanwhile() -> bool:
-        claim.keep()
-        return bool(claim.elsewhere) or interrupted()
-
-    if not claim.elsewhere:
-        _retrain(study, meanwhile, until, timeout)
-    if claim.elsewhere:
-        done = "was" if claim.is_done else "is being"
-        typer.echo(f"the winner {done} retrained elsewhere: {claim.elsewhere}")
-        typer.echo(f"If it comes to nothing there, 'archsearch retrain {study.path}' does it here.")
-    elif study.is_retrained:  # also if Ctrl-C came in between
-        claim.settle()
-
-
-def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | None, timeout: float) -> None:
-    if study.is_retrained:
-        typer.echo("best/ has the best architecture already, retrained and tested")
-        return
     told: list[object] = []
 
     def show(point: "Point") -> None:
@@ -589,11 +575,20 @@ def _retrain(study: "Study", interrupted: Callable[[], bool], until: float | Non
         told.append(point)
         _show_point(study, point)
 
-    if study.best():
-        typer.echo("retraining the best architecture on everything but the test set")
-    outdated = study.folder.exports.exists() or study.folder.stress.exists()
-    if study.retrain(show, interrupted, until, timeout) and outdated:
-        typer.echo("what the former winner was exported to, and its stress test, are gone with it")
+    def meanwhile() -> bool:
+        claim.keep()
+        return interrupted()
+
+    if study.is_retrained:
+        typer.echo("best/ has the best architecture already, retrained and tested")
+    else:
+        if study.best():
+            typer.echo("retraining the best architecture on everything but the test set")
+        outdated = study.folder.exports.exists() or study.folder.stress.exists()
+        if study.retrain(show, meanwhile, until, timeout) and outdated:
+            typer.echo("what the former winner was exported to, and its stress test, are gone with it")
+    if study.is_retrained and not claim.elsewhere:  # also if Ctrl-C came in between
+        claim.settle()
 
 
 def _show_point(study: "Study", point: "Point") -> None:

@@ -114,27 +114,32 @@ def first_line(error: BaseException) -> str:
 _LONGEST = 300
 
 
+def message_of(error: BaseException) -> str:
+    """`str(error)`, which is somebody else's code and may fail; then nothing."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def what_broke(error: BaseException) -> str:
     """What an exception of somebody else's code says, in a sentence, and where in that code it was raised.
 
     TensorFlow's say between the lines where in a graph they come from: that is left out.
     """
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # it is somebody else's code
-        return name
+    name, text = type(error).__name__, message_of(error)
     lines = [_NODE.sub("", line).strip() for line in text.splitlines()]
     said = " ".join(line for line in lines if line and not _OF_A_GRAPH.match(line)) or " ".join(text.split())
     if len(said) > _LONGEST_SAID:
         half = _LONGEST_SAID // 2
         said = f"{said[:half]} … {said[-half:]}"
+    said = f"{name}: {said}" if said else name
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
-        return f"{name}: {said}"
+        return said
     own = [frame for frame in frames if not ("site-packages" in frame.filename or frame.filename.startswith(_PYTHON))]
     where = (own or frames)[-1]
-    return f"{name}: {said} ({where.filename}:{where.lineno})"
+    return f"{said} ({where.filename}:{where.lineno})"
 
 
 _PYTHON = sysconfig.get_path("stdlib")

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from archsearch.errors import Problem, SpaceError, what_broke
+from archsearch.search.executors.worker import cause_of
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_what_broke_says_something_whatever_it_is() -> None:
             raise KeyError
 
     assert what_broke(Mute()) == "Mute"
+    assert cause_of(Mute()) == "exception"
     assert what_broke(ValueError("no traceback")) == "ValueError: no traceback"
     for text in ('File "weights.npz" is missing', "Hint: If you can, dance", "{{node x}} = Reshape[y]"):
         assert what_broke(ValueError(text)) in (f"ValueError: {text}", "ValueError: = Reshape[y]")

@@ -14,10 +14,11 @@ from searches import COMMAND
 
 from archsearch.data.sources import load_data
 from archsearch.data.splits import Splits, make_splits
-from archsearch.search.executors.gpus import VISIBLE, gpus, tensorflow_sees_one
+from archsearch.search.executors.gpus import gpus, tensorflow_sees_one
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.space.architecture import Augment, Candidate, Stage
 from archsearch.study import Study
+from archsearch.training.environment import VISIBLE
 from archsearch.training.job import Outcome, Report, TrialJob
 from archsearch.training.numerics import COMPILED_STEPS
 

@@ -1,6 +1,7 @@
 """Which machine retrains the winner of a study that several have searched."""
 
 import time
+from math import inf
 from typing import Protocol
 
 import optuna
@@ -84,7 +85,7 @@ class SharedClaim:
             if not self._lock.keep():
                 self._take(self._lock.acquire())
         except Unreachable:  # nobody else can have it meanwhile
-            self._kept = 0.0
+            self._kept = -inf
 
     def settle(self) -> None:
         """As in `Claim`."""

@@ -16,7 +16,9 @@ TENSORFLOW = {
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For a worker: as many workers as cores do more than one worker with as many threads."""
 
-NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""What CUDA reads when it starts: the devices a process may use, as indices or identifiers."""
+NO_GPU = {VISIBLE: "-1"}
 
 
 @contextlib.contextmanager

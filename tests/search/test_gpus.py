@@ -16,9 +16,10 @@ from archsearch.search.config import SearchConfig, cores
 from archsearch.search.executors import choose
 from archsearch.search.executors import gpus as detection
 from archsearch.search.executors.choose import UNUSABLE, executor_for, local_executor, workers_for
-from archsearch.search.executors.gpus import VISIBLE, gpus, identifiers, least_used, usable
+from archsearch.search.executors.gpus import gpus, identifiers, least_used, usable
 from archsearch.search.executors.local import LocalExecutor
 from archsearch.space.architecture import Custom, Stage
+from archsearch.training.environment import VISIBLE
 from archsearch.training.job import Outcome, TrialJob
 
 TWO = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa1111-0000-0000-0000-000000000000)

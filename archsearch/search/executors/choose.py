@@ -6,8 +6,9 @@ import os
 from archsearch.errors import InputError
 from archsearch.search.config import MOST_WORKERS_A_CORE, SearchConfig, cores
 from archsearch.search.executors.base import Executor
-from archsearch.search.executors.gpus import VISIBLE, gpus, tensorflow_sees_one
+from archsearch.search.executors.gpus import gpus, tensorflow_sees_one
 from archsearch.search.executors.local import LocalExecutor
+from archsearch.training.environment import VISIBLE
 
 logger = logging.getLogger(__name__)
 

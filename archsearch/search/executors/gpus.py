@@ -9,8 +9,6 @@ from pathlib import Path
 
 from archsearch.search.executors.processes import end, start
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""What CUDA reads when it starts: the devices a process may use, as indices or identifiers."""
 DRIVER = Path("/proc/driver/nvidia/gpus")
 IDENTIFIER = r"(?:GPU|MIG)-[\w-]+(?:/\d+/\d+)?"
 ANSWER_SECONDS = 60.0

@@ -12,11 +12,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from archsearch.files import scratch
-from archsearch.search.executors.gpus import VISIBLE, least_used
+from archsearch.search.executors.gpus import least_used
 from archsearch.search.executors.machine import available_memory, out_of_memory_kills
 from archsearch.search.executors.processes import EXIT_SECONDS, end, how_ended, start
 from archsearch.search.executors.worker import ALIVE, NO_MEMORY, work
-from archsearch.training.environment import stderr_to
+from archsearch.training.environment import VISIBLE, stderr_to
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
 GRACE_SECONDS = 3.0

@@ -23,9 +23,8 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from archsearch.data.cache import cache_folder, make_once
 from archsearch.data.dataset import IMAGES, LABELS, ImageSet, fingerprint
 from archsearch.errors import InputError, first_line
-from archsearch.search.executors.gpus import VISIBLE
 from archsearch.search.executors.local import GRACE_SECONDS, LocalExecutor
-from archsearch.training.environment import environment
+from archsearch.training.environment import VISIBLE, environment
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
 QUIET = {

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from archsearch.errors import Diverged, TrialError, what_broke
+from archsearch.errors import Diverged, TrialError, message_of, what_broke
 from archsearch.search.executors.processes import configure_tensorflow
 from archsearch.training.job import Cause, Outcome, Report, TrialJob
 
@@ -61,7 +61,7 @@ def cause_of(error: BaseException) -> Cause:
     # TensorFlow's own is known by its name: whoever asks may not have loaded it. On a GPU that is full already, other
     # errors say so.
     is_known = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-    return "out of memory" if is_known or any(sign in str(error) for sign in NO_MEMORY) else "exception"
+    return "out of memory" if is_known or any(sign in message_of(error) for sign in NO_MEMORY) else "exception"
 
 
 def peak_memory() -> int:
